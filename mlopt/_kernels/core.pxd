@@ -1,0 +1,15 @@
+# What other Cython modules cimport from the module that owns the kernel tables.
+from mlopt._kernels.dispatch cimport mlopt_kernel_info, mlopt_kernels
+
+# The table for the calling context: the one of the innermost use_isa, else the process's.  Read it
+# once where a public function is entered and hand the pointer down.  Needs the GIL.
+cdef const mlopt_kernels *current_table() except NULL
+
+# The table of a tier by name; ValueError names the available ones.
+cdef const mlopt_kernels *table_of(str tier) except NULL
+
+# The register's row, NULL where there is none of that name and type ("f32", "f64").
+cdef const mlopt_kernel_info *find_kernel(const char *name, const char *type) noexcept nogil
+
+# The pointer that a table holds for a row.
+cdef void *kernel_of(const mlopt_kernels *table, const mlopt_kernel_info *kernel) noexcept nogil

@@ -1,0 +1,94 @@
+# The C side of the dispatcher, declared for Cython: tables, register, processor.
+from libc.stdint cimport uint32_t
+
+
+cdef extern from "cpu.h" nogil:
+    enum:
+        MLOPT_CPU_AMX
+    ctypedef struct mlopt_cpu:
+        uint32_t features
+        char brand[49]
+        size_t l1d_bytes
+        size_t l2_bytes
+        size_t l3_bytes
+        size_t cacheline_bytes
+        int cores
+    const mlopt_cpu *mlopt_cpu_detect()
+
+
+cdef extern from "signatures.h" nogil:
+    ctypedef void mlopt_unary_f32(size_t, const float *, float *) noexcept
+    ctypedef void mlopt_unary_f64(size_t, const double *, double *) noexcept
+    ctypedef void mlopt_binary_f32(size_t, const float *, size_t, const float *, size_t, float *) noexcept
+    ctypedef void mlopt_binary_f64(size_t, const double *, size_t, const double *, size_t, double *) noexcept
+    ctypedef void mlopt_ternary_f32(size_t, const float *, size_t, const float *, size_t, const float *, size_t,
+                                    float *) noexcept
+    ctypedef void mlopt_ternary_f64(size_t, const double *, size_t, const double *, size_t, const double *, size_t,
+                                    double *) noexcept
+    ctypedef float mlopt_reduce_f32(size_t, const float *) noexcept
+    ctypedef double mlopt_reduce_f64(size_t, const double *) noexcept
+    ctypedef size_t mlopt_argreduce_f32(size_t, const float *) noexcept
+    ctypedef size_t mlopt_argreduce_f64(size_t, const double *) noexcept
+    ctypedef void mlopt_moments_f32(size_t, const float *, float *, float *) noexcept
+    ctypedef void mlopt_moments_f64(size_t, const double *, double *, double *) noexcept
+    ctypedef float mlopt_dot_f32(size_t, const float *, const float *) noexcept
+    ctypedef double mlopt_dot_f64(size_t, const double *, const double *) noexcept
+    ctypedef void mlopt_axpy_f32(size_t, float, const float *, float *) noexcept
+    ctypedef void mlopt_axpy_f64(size_t, double, const double *, double *) noexcept
+    ctypedef void mlopt_scale_f32(size_t, float, const float *, float *) noexcept
+    ctypedef void mlopt_scale_f64(size_t, double, const double *, double *) noexcept
+    ctypedef void mlopt_row_f32(size_t, const float *, float *) noexcept
+    ctypedef void mlopt_row_f64(size_t, const double *, double *) noexcept
+
+
+cdef extern from "dispatch.h" nogil:
+    ctypedef int mlopt_tier
+    enum:
+        MLOPT_TIER_COUNT
+        MLOPT_TIER_reference
+
+    # The table has one member per kernel and type; those that Cython code calls by name stand here.
+    ctypedef struct mlopt_kernels:
+        mlopt_tier tier
+        mlopt_dot_f32 *dot_f32
+        mlopt_dot_f64 *dot_f64
+        mlopt_axpy_f32 *axpy_f32
+        mlopt_axpy_f64 *axpy_f64
+        mlopt_reduce_f32 *sum_f32
+        mlopt_reduce_f64 *sum_f64
+        mlopt_reduce_f32 *min_f32
+        mlopt_reduce_f64 *min_f64
+        mlopt_reduce_f32 *max_f32
+        mlopt_reduce_f64 *max_f64
+        mlopt_reduce_f32 *logsumexp_f32
+        mlopt_reduce_f64 *logsumexp_f64
+        mlopt_argreduce_f32 *argmax_f32
+        mlopt_argreduce_f64 *argmax_f64
+        mlopt_moments_f32 *moments_f32
+        mlopt_moments_f64 *moments_f64
+        mlopt_row_f32 *softmax_f32
+        mlopt_row_f64 *softmax_f64
+
+    ctypedef struct mlopt_kernel_info:
+        const char *family
+        const char *name
+        const char *type
+        const char *signature
+        double flops
+        double bound
+        size_t offset
+
+    ctypedef struct mlopt_tier_info:
+        const char *name
+        const char *purpose
+        uint32_t needs
+        int built
+        int available
+
+    void mlopt_dispatch_init()
+    mlopt_tier_info mlopt_tiers[]
+    const mlopt_kernel_info mlopt_register[]
+    const size_t mlopt_register_count
+    const mlopt_kernels *mlopt_table(mlopt_tier)
+    mlopt_tier mlopt_origin(const mlopt_kernels *, const mlopt_kernel_info *)
+    mlopt_tier mlopt_best_tier()

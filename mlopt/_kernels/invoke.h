@@ -1,0 +1,81 @@
+/* Calls a kernel through the name of its signature: what tests and benchmarks of the whole register
+ * share.  A new signature adds one row to MLOPT_INVOCATIONS. */
+#ifndef MLOPT_INVOKE_H
+#define MLOPT_INVOKE_H
+
+#include "dispatch.h"
+
+#include <string.h>
+#include <time.h>
+
+typedef struct mlopt_call {
+    size_t dims[4];    /* lengths; elementwise kernels and reductions use the first */
+    void *operands[8]; /* in the order of the prototype, numbers left out */
+    size_t steps[8];   /* 1, or 0 for an operand that is a single number */
+    double number;     /* alpha */
+    double result[2];  /* what the kernel returned */
+} mlopt_call;
+
+/* One row per signature: how a call's operands become arguments. */
+#define MLOPT_INVOCATIONS(T, type)                                                                                     \
+    INVOKE(unary, type, (n, p[0], p[1]))                                                                               \
+    INVOKE(binary, type, (n, p[0], step[0], p[1], step[1], p[2]))                                                      \
+    INVOKE(ternary, type, (n, p[0], step[0], p[1], step[1], p[2], step[2], p[3]))                                      \
+    INVOKE(row, type, (n, p[0], p[1]))                                                                                 \
+    INVOKE(axpy, type, (n, (T)c->number, p[0], p[1]))                                                                  \
+    INVOKE(scale, type, (n, (T)c->number, p[0], p[1]))                                                                 \
+    INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
+    INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
+    INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \
+    INVOKE(moments, type, (n, p[0], (T *)&c->result[0], (T *)&c->result[1]))
+
+typedef void mlopt_invoker(void *kernel, mlopt_call *call);
+
+#define INVOKE(signature, type, arguments)                                                                             \
+    static inline void mlopt_invoke_##signature##_##type(void *kernel, mlopt_call *c)                                  \
+    {                                                                                                                  \
+        const size_t n = c->dims[0], *step = c->steps;                                                                 \
+        mlopt_element_##type **p = (mlopt_element_##type **)c->operands;                                               \
+        (void)n, (void)step;                                                                                           \
+        ((mlopt_##signature##_##type *)kernel) arguments;                                                              \
+    }
+#define INVOKE_RESULT(signature, type, arguments)                                                                      \
+    static inline void mlopt_invoke_##signature##_##type(void *kernel, mlopt_call *c)                                  \
+    {                                                                                                                  \
+        const size_t n = c->dims[0];                                                                                   \
+        mlopt_element_##type **p = (mlopt_element_##type **)c->operands;                                               \
+        c->result[0] = (double)((mlopt_##signature##_##type *)kernel)arguments;                                        \
+    }
+typedef float mlopt_element_f32;
+typedef double mlopt_element_f64;
+MLOPT_INVOCATIONS(float, f32)
+MLOPT_INVOCATIONS(double, f64)
+#undef INVOKE
+#undef INVOKE_RESULT
+
+/* The invoker of a register row, NULL where its signature has none here. */
+static inline mlopt_invoker *mlopt_find_invoker(const mlopt_kernel_info *info)
+{
+#define INVOKE(name, of_type, arguments)                                                                               \
+    if (!strcmp(info->signature, #name) && !strcmp(info->type, #of_type))                                              \
+        return mlopt_invoke_##name##_##of_type;
+#define INVOKE_RESULT INVOKE
+    MLOPT_INVOCATIONS(float, f32)
+    MLOPT_INVOCATIONS(double, f64)
+#undef INVOKE
+#undef INVOKE_RESULT
+    return NULL;
+}
+
+/* Nanoseconds for a number of calls in a row. */
+static inline double mlopt_time_calls(mlopt_invoker *invoker, void *kernel, mlopt_call *call, size_t calls)
+{
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (size_t i = 0; i < calls; i++)
+        invoker(kernel, call);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    return (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
+}
+
+#endif

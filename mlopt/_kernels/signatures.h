@@ -1,0 +1,36 @@
+/* The C prototypes that kernels.def names.  Lengths count elements, steps are in elements.
+ *
+ * Rules for every kernel, unless its contract header says otherwise: n may be 0; pointers need the
+ * alignment of their element only; nothing before the first or behind the last element is read or
+ * written; an output may be the same array as an input, but may not overlap it otherwise. */
+#ifndef MLOPT_SIGNATURES_H
+#define MLOPT_SIGNATURES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MLOPT_VECTOR_SIGNATURES(T, type)                                                                               \
+    /* out[i] = f(x[i]) */                                                                                             \
+    typedef void mlopt_unary_##type(size_t n, const T *x, T *out);                                                     \
+    /* out[i] = f(a[i*a_step], b[i*b_step]); a step is 1, or 0 for a number that stands for all */                     \
+    typedef void mlopt_binary_##type(size_t n, const T *a, size_t a_step, const T *b, size_t b_step, T *out);          \
+    typedef void mlopt_ternary_##type(size_t n, const T *a, size_t a_step, const T *b, size_t b_step, const T *c,      \
+                                      size_t c_step, T *out);                                                          \
+    /* the reduction of x; n >= 1 where it has no identity (min, max, logsumexp: -inf for 0) */                        \
+    typedef T mlopt_reduce_##type(size_t n, const T *x);                                                               \
+    /* the index of the first extreme element, a NaN counting as the extreme; n >= 1 */                                \
+    typedef size_t mlopt_argreduce_##type(size_t n, const T *x);                                                       \
+    /* mean and sum of squared deviations from it */                                                                   \
+    typedef void mlopt_moments_##type(size_t n, const T *x, T *mean, T *squares);                                      \
+    typedef T mlopt_dot_##type(size_t n, const T *x, const T *y);                                                      \
+    /* y += alpha x */                                                                                                 \
+    typedef void mlopt_axpy_##type(size_t n, T alpha, const T *x, T *y);                                               \
+    /* out = alpha x */                                                                                                \
+    typedef void mlopt_scale_##type(size_t n, T alpha, const T *x, T *out);                                            \
+    /* out = f(x), where each element depends on the whole row */                                                      \
+    typedef void mlopt_row_##type(size_t n, const T *x, T *out);
+
+MLOPT_VECTOR_SIGNATURES(float, f32)
+MLOPT_VECTOR_SIGNATURES(double, f64)
+
+#endif

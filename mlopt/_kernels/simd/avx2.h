@@ -1,0 +1,89 @@
+/* The vocabulary over 32-byte registers: AVX2 and FMA. */
+#ifndef MLOPT_SIMD_AVX2_H
+#define MLOPT_SIMD_AVX2_H
+
+#include <immintrin.h>
+
+typedef float f32_element;
+typedef double f64_element;
+typedef __m256 f32v;
+typedef __m256d f64v;
+typedef __m256 f32m;
+typedef __m256d f64m;
+typedef __m256i f32i;
+typedef __m256i f64i;
+#define f32_LANES 8
+#define f64_LANES 4
+
+/* A window into this gives the mask of the first n lanes. */
+static const int32_t mlopt_first_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+static const int64_t mlopt_first_64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
+
+/* n <= lanes */
+MLOPT_INLINE __m256i f32_first(size_t n) { return _mm256_loadu_si256((const __m256i *)(mlopt_first_32 + 8 - n)); }
+MLOPT_INLINE __m256i f64_first(size_t n) { return _mm256_loadu_si256((const __m256i *)(mlopt_first_64 + 4 - n)); }
+
+#define MLOPT_AVX2_REAL(type, T, V, ps, epi, epix, si, mantissa)                                                       \
+    MLOPT_INLINE V type##_load(const T *p) { return _mm256_loadu_##ps(p); }                                            \
+    MLOPT_INLINE void type##_store(T *p, V v) { _mm256_storeu_##ps(p, v); }                                            \
+    MLOPT_INLINE V type##_load_first(const T *p, size_t n) { return _mm256_maskload_##ps(p, type##_first(n)); }        \
+    MLOPT_INLINE V type##_load_first_or(const T *p, size_t n, V fill)                                                  \
+    {                                                                                                                  \
+        const __m256i first = type##_first(n);                                                                         \
+        return _mm256_blendv_##ps(fill, _mm256_maskload_##ps(p, first), _mm256_castsi256_##ps(first));                 \
+    }                                                                                                                  \
+    MLOPT_INLINE void type##_store_first(T *p, size_t n, V v) { _mm256_maskstore_##ps(p, type##_first(n), v); }        \
+    MLOPT_INLINE V type##_set1(T x) { return _mm256_set1_##ps(x); }                                                    \
+    MLOPT_INLINE V type##_zero(void) { return _mm256_setzero_##ps(); }                                                 \
+    MLOPT_INLINE V type##_add(V a, V b) { return _mm256_add_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_sub(V a, V b) { return _mm256_sub_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_mul(V a, V b) { return _mm256_mul_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_div(V a, V b) { return _mm256_div_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_sqrt(V a) { return _mm256_sqrt_##ps(a); }                                                    \
+    MLOPT_INLINE V type##_abs(V a) { return _mm256_andnot_##ps(_mm256_set1_##ps((T)-0.0), a); }                        \
+    MLOPT_INLINE V type##_neg(V a) { return _mm256_xor_##ps(a, _mm256_set1_##ps((T)-0.0)); }                           \
+    MLOPT_INLINE V type##_fma(V a, V b, V c) { return _mm256_fmadd_##ps(a, b, c); }                                    \
+    MLOPT_INLINE V type##_fma_exact(V a, V b, V c) { return _mm256_fmadd_##ps(a, b, c); }                              \
+    MLOPT_INLINE V type##_fnma(V a, V b, V c) { return _mm256_fnmadd_##ps(a, b, c); }                                  \
+    MLOPT_INLINE V type##_min(V a, V b) { return _mm256_min_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_max(V a, V b) { return _mm256_max_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_lt(V a, V b) { return _mm256_cmp_##ps(a, b, _CMP_LT_OQ); }                                   \
+    MLOPT_INLINE V type##_le(V a, V b) { return _mm256_cmp_##ps(a, b, _CMP_LE_OQ); }                                   \
+    MLOPT_INLINE V type##_eq(V a, V b) { return _mm256_cmp_##ps(a, b, _CMP_EQ_OQ); }                                   \
+    MLOPT_INLINE V type##_unordered(V a, V b) { return _mm256_cmp_##ps(a, b, _CMP_UNORD_Q); }                          \
+    MLOPT_INLINE V type##_select(V m, V a, V b) { return _mm256_blendv_##ps(b, a, m); }                                \
+    MLOPT_INLINE V type##_mask_or(V a, V b) { return _mm256_or_##ps(a, b); }                                           \
+    MLOPT_INLINE V type##_mask_and(V a, V b) { return _mm256_and_##ps(a, b); }                                         \
+    MLOPT_INLINE int type##_any(V m) { return _mm256_movemask_##ps(m) != 0; }                                          \
+    MLOPT_INLINE uint32_t type##_bits(V m) { return (uint32_t)_mm256_movemask_##ps(m); }                               \
+    MLOPT_INLINE __m256i type##_as_int(V a) { return _mm256_cast##ps##_si256(a); }                                     \
+    MLOPT_INLINE V type##_from_int(__m256i a) { return _mm256_castsi256_##ps(a); }                                     \
+    MLOPT_INLINE __m256i type##_int_set1(int64_t x) { return _mm256_set1_##epix((si)x); }                              \
+    MLOPT_INLINE __m256i type##_int_add(__m256i a, __m256i b) { return _mm256_add_##epi(a, b); }                       \
+    MLOPT_INLINE __m256i type##_int_sub(__m256i a, __m256i b) { return _mm256_sub_##epi(a, b); }                       \
+    MLOPT_INLINE __m256i type##_int_and(__m256i a, __m256i b) { return _mm256_and_si256(a, b); }                       \
+    MLOPT_INLINE __m256i type##_int_or(__m256i a, __m256i b) { return _mm256_or_si256(a, b); }                         \
+    MLOPT_INLINE __m256i type##_int_left(__m256i a) { return _mm256_slli_##epi(a, mantissa); }                         \
+    MLOPT_INLINE __m256i type##_int_right(__m256i a) { return _mm256_srli_##epi(a, mantissa); }
+
+MLOPT_AVX2_REAL(f32, float, f32v, ps, epi32, epi32, int32_t, 23)
+MLOPT_AVX2_REAL(f64, double, f64v, pd, epi64, epi64x, int64_t, 52)
+
+#define MLOPT_AVX2_REDUCE(word, op_ps, op_pd)                                                                          \
+    MLOPT_INLINE float f32_reduce_##word(f32v v)                                                                       \
+    {                                                                                                                  \
+        __m128 x = op_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));                                      \
+        x = op_ps(x, _mm_movehl_ps(x, x));                                                                             \
+        return _mm_cvtss_f32(op_ps(x, _mm_shuffle_ps(x, x, 1)));                                                       \
+    }                                                                                                                  \
+    MLOPT_INLINE double f64_reduce_##word(f64v v)                                                                      \
+    {                                                                                                                  \
+        __m128d x = op_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));                                     \
+        return _mm_cvtsd_f64(op_pd(x, _mm_unpackhi_pd(x, x)));                                                         \
+    }
+
+MLOPT_AVX2_REDUCE(add, _mm_add_ps, _mm_add_pd)
+MLOPT_AVX2_REDUCE(min, _mm_min_ps, _mm_min_pd)
+MLOPT_AVX2_REDUCE(max, _mm_max_ps, _mm_max_pd)
+
+#endif

@@ -1,0 +1,70 @@
+/* The vocabulary over 64-byte registers: AVX-512 F, DQ, BW, VL. */
+#ifndef MLOPT_SIMD_AVX512_H
+#define MLOPT_SIMD_AVX512_H
+
+#include <immintrin.h>
+
+typedef float f32_element;
+typedef double f64_element;
+typedef __m512 f32v;
+typedef __m512d f64v;
+typedef __mmask16 f32m;
+typedef __mmask8 f64m;
+typedef __m512i f32i;
+typedef __m512i f64i;
+#define f32_LANES 16
+#define f64_LANES 8
+
+/* n <= lanes */
+MLOPT_INLINE f32m f32_first(size_t n) { return (f32m)_bzhi_u32(0xffffu, (unsigned)n); }
+MLOPT_INLINE f64m f64_first(size_t n) { return (f64m)_bzhi_u32(0xffu, (unsigned)n); }
+
+#define MLOPT_AVX512_REAL(type, T, V, M, ps, epi, si, mantissa)                                                        \
+    MLOPT_INLINE V type##_load(const T *p) { return _mm512_loadu_##ps(p); }                                            \
+    MLOPT_INLINE void type##_store(T *p, V v) { _mm512_storeu_##ps(p, v); }                                            \
+    MLOPT_INLINE V type##_load_first(const T *p, size_t n) { return _mm512_maskz_loadu_##ps(type##_first(n), p); }     \
+    MLOPT_INLINE V type##_load_first_or(const T *p, size_t n, V fill)                                                  \
+    {                                                                                                                  \
+        return _mm512_mask_loadu_##ps(fill, type##_first(n), p);                                                       \
+    }                                                                                                                  \
+    MLOPT_INLINE void type##_store_first(T *p, size_t n, V v) { _mm512_mask_storeu_##ps(p, type##_first(n), v); }      \
+    MLOPT_INLINE V type##_set1(T x) { return _mm512_set1_##ps(x); }                                                    \
+    MLOPT_INLINE V type##_zero(void) { return _mm512_setzero_##ps(); }                                                 \
+    MLOPT_INLINE V type##_add(V a, V b) { return _mm512_add_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_sub(V a, V b) { return _mm512_sub_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_mul(V a, V b) { return _mm512_mul_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_div(V a, V b) { return _mm512_div_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_sqrt(V a) { return _mm512_sqrt_##ps(a); }                                                    \
+    MLOPT_INLINE V type##_abs(V a) { return _mm512_abs_##ps(a); }                                                      \
+    MLOPT_INLINE V type##_neg(V a) { return _mm512_xor_##ps(a, _mm512_set1_##ps((T)-0.0)); }                           \
+    MLOPT_INLINE V type##_fma(V a, V b, V c) { return _mm512_fmadd_##ps(a, b, c); }                                    \
+    MLOPT_INLINE V type##_fma_exact(V a, V b, V c) { return _mm512_fmadd_##ps(a, b, c); }                              \
+    MLOPT_INLINE V type##_fnma(V a, V b, V c) { return _mm512_fnmadd_##ps(a, b, c); }                                  \
+    MLOPT_INLINE V type##_min(V a, V b) { return _mm512_min_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_max(V a, V b) { return _mm512_max_##ps(a, b); }                                              \
+    MLOPT_INLINE M type##_lt(V a, V b) { return _mm512_cmp_##ps##_mask(a, b, _CMP_LT_OQ); }                            \
+    MLOPT_INLINE M type##_le(V a, V b) { return _mm512_cmp_##ps##_mask(a, b, _CMP_LE_OQ); }                            \
+    MLOPT_INLINE M type##_eq(V a, V b) { return _mm512_cmp_##ps##_mask(a, b, _CMP_EQ_OQ); }                            \
+    MLOPT_INLINE M type##_unordered(V a, V b) { return _mm512_cmp_##ps##_mask(a, b, _CMP_UNORD_Q); }                   \
+    MLOPT_INLINE V type##_select(M m, V a, V b) { return _mm512_mask_blend_##ps(m, b, a); }                            \
+    MLOPT_INLINE M type##_mask_or(M a, M b) { return (M)(a | b); }                                                     \
+    MLOPT_INLINE M type##_mask_and(M a, M b) { return (M)(a & b); }                                                    \
+    MLOPT_INLINE int type##_any(M m) { return m != 0; }                                                                \
+    MLOPT_INLINE uint32_t type##_bits(M m) { return m; }                                                               \
+    MLOPT_INLINE __m512i type##_as_int(V a) { return _mm512_cast##ps##_si512(a); }                                     \
+    MLOPT_INLINE V type##_from_int(__m512i a) { return _mm512_castsi512_##ps(a); }                                     \
+    MLOPT_INLINE __m512i type##_int_set1(int64_t x) { return _mm512_set1_##epi((si)x); }                               \
+    MLOPT_INLINE __m512i type##_int_add(__m512i a, __m512i b) { return _mm512_add_##epi(a, b); }                       \
+    MLOPT_INLINE __m512i type##_int_sub(__m512i a, __m512i b) { return _mm512_sub_##epi(a, b); }                       \
+    MLOPT_INLINE __m512i type##_int_and(__m512i a, __m512i b) { return _mm512_and_si512(a, b); }                       \
+    MLOPT_INLINE __m512i type##_int_or(__m512i a, __m512i b) { return _mm512_or_si512(a, b); }                         \
+    MLOPT_INLINE __m512i type##_int_left(__m512i a) { return _mm512_slli_##epi(a, mantissa); }                         \
+    MLOPT_INLINE __m512i type##_int_right(__m512i a) { return _mm512_srli_##epi(a, mantissa); }                        \
+    MLOPT_INLINE T type##_reduce_add(V a) { return _mm512_reduce_add_##ps(a); }                                        \
+    MLOPT_INLINE T type##_reduce_min(V a) { return _mm512_reduce_min_##ps(a); }                                        \
+    MLOPT_INLINE T type##_reduce_max(V a) { return _mm512_reduce_max_##ps(a); }
+
+MLOPT_AVX512_REAL(f32, float, f32v, f32m, ps, epi32, int32_t, 23)
+MLOPT_AVX512_REAL(f64, double, f64v, f64m, pd, epi64, int64_t, 52)
+
+#endif

@@ -1,0 +1,9 @@
+#undef F
+#undef K
+#undef T
+#undef V
+#undef M
+#undef I
+#undef LANES
+#undef IS_F32
+#undef MLOPT_REAL

@@ -1,0 +1,38 @@
+/* Contract of the vector family: elementwise functions, reductions, scaled updates, rows.
+ *
+ * The bodies are elementwise.h and reduce.h (over simd/), compiled once per vector tier and element
+ * type by vector.c; reference/vector.c is the scalar form.  Prototypes: signatures.h.  The common
+ * rules for lengths, alignment and aliasing stand there too.
+ *
+ * Domain and special values
+ *   Every function takes every bit pattern.  NaN gives NaN.  Infinities, zeros and denormals give
+ *   what C's Annex F gives for exp, log, tanh, erf; sigmoid(-inf) = 0, sigmoid(inf) = 1;
+ *   relu(-0) = -0; gelu and silu are x * Phi(x) and x * sigmoid(x) as written, so that -inf gives
+ *   NaN, as in PyTorch.  The floating-point flags overflow, invalid and divide-by-zero are raised
+ *   where the reference raises them, never by lanes behind the end; underflow and inexact are not
+ *   specified, and reductions leave the flags unspecified.
+ *
+ * Accuracy (checked in tests/kernels)
+ *   Elementwise: the ULP bound of the register's row.
+ *   sum, dot: bound * eps * sum |terms|, bound independent of n: blocks of 4096 with several
+ *   accumulators, block sums added pairwise.  The order is fixed by n alone: the result does not
+ *   depend on alignment.  The reference tier adds one by one: its bound grows with n.
+ *   moments: mean within bound * eps * mean|x|; squares are taken about the mean of their block and
+ *   merged (Chan, Golub, LeVeque 1979), so that a large mean does not cancel.
+ *   min, max: exact; a NaN anywhere gives NaN; which zero is returned among zeros is not specified.
+ *   argmax: exact, the first of equals, the first NaN before all.
+ *   softmax: every element within bound ULP of the exact quotient, plus the error of the input's
+ *   difference from the maximum; rows sum to 1 within n eps.
+ *
+ * Aliasing
+ *   out may be an input.  softmax may run in place.
+ */
+#ifndef MLOPT_VECTOR_H
+#define MLOPT_VECTOR_H
+
+#include "../simd/simd.h"
+
+/* Elements per block of a reduction; partial results of blocks are combined pairwise. */
+#define MLOPT_REDUCTION_BLOCK ((size_t)4096)
+
+#endif
