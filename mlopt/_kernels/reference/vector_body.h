@@ -13,11 +13,11 @@ UNARY(sqrt, LIBM(sqrt)(v))
 UNARY(exp, LIBM(exp)(v))
 UNARY(log, LIBM(log)(v))
 UNARY(tanh, LIBM(tanh)(v))
-UNARY(sigmoid, v < 0 ? LIBM(exp)(v) / (1 + LIBM(exp)(v)) : 1 / (1 + LIBM(exp)(-v)))
+UNARY(sigmoid, isless(v, 0) ? LIBM(exp)(v) / (1 + LIBM(exp)(v)) : 1 / (1 + LIBM(exp)(-v)))
 UNARY(erf, LIBM(erf)(v))
-UNARY(relu, v < 0 ? 0 : v)
+UNARY(relu, isless(v, 0) ? 0 : v)
 UNARY(gelu, v *(T)(F(ERFC_WIDE)(v) / 2))
-UNARY(silu, v *(v < 0 ? LIBM(exp)(v) / (1 + LIBM(exp)(v)) : 1 / (1 + LIBM(exp)(-v))))
+UNARY(silu, v *(isless(v, 0) ? LIBM(exp)(v) / (1 + LIBM(exp)(v)) : 1 / (1 + LIBM(exp)(-v))))
 
 #define BINARY(name, operator)                                                                                         \
     void K(name)(size_t n, const T *a, size_t a_step, const T *b, size_t b_step, T *out)                               \

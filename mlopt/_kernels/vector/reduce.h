@@ -1,6 +1,8 @@
 /* Reductions and row functions for one element type. */
 
 #define ACCUMULATORS 8
+/* Elements whose terms are added one after the other: 16 to an accumulator's lane. */
+#define BLOCK (16 * ACCUMULATORS * LANES)
 
 /* Adds accumulators in a fixed tree. */
 MLOPT_INLINE V F(tree_add)(V sums[ACCUMULATORS])
@@ -104,23 +106,23 @@ MLOPT_INLINE T F(pairwise_total)(const F(pairwise) *p)
 
 T K(sum)(size_t n, const T *x)
 {
-    if (n <= MLOPT_REDUCTION_BLOCK)
+    if (n <= BLOCK)
         return F(sum_block)(n, x);
     F(pairwise) sums;
     sums.blocks = 0;
-    for (size_t i = 0; i < n; i += MLOPT_REDUCTION_BLOCK)
-        F(pairwise_add)(&sums, F(sum_block)(n - i < MLOPT_REDUCTION_BLOCK ? n - i : MLOPT_REDUCTION_BLOCK, x + i));
+    for (size_t i = 0; i < n; i += BLOCK)
+        F(pairwise_add)(&sums, F(sum_block)(n - i < BLOCK ? n - i : BLOCK, x + i));
     return F(pairwise_total)(&sums);
 }
 
 T K(dot)(size_t n, const T *x, const T *y)
 {
-    if (n <= MLOPT_REDUCTION_BLOCK)
+    if (n <= BLOCK)
         return F(dot_block)(n, x, y);
     F(pairwise) sums;
     sums.blocks = 0;
-    for (size_t i = 0; i < n; i += MLOPT_REDUCTION_BLOCK) {
-        const size_t block = n - i < MLOPT_REDUCTION_BLOCK ? n - i : MLOPT_REDUCTION_BLOCK;
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const size_t block = n - i < BLOCK ? n - i : BLOCK;
         F(pairwise_add)(&sums, F(dot_block)(block, x + i, y + i));
     }
     return F(pairwise_total)(&sums);
@@ -130,7 +132,7 @@ void K(moments)(size_t n, const T *x, T *mean, T *squares)
 {
     T total_mean = 0, total_squares = 0;
     for (size_t done = 0; done < n;) {
-        const size_t block = n - done < MLOPT_REDUCTION_BLOCK ? n - done : MLOPT_REDUCTION_BLOCK;
+        const size_t block = n - done < BLOCK ? n - done : BLOCK;
         T block_mean = F(sum_block)(block, x + done) / (T)block, rest;
         T block_squares = F(squares_block)(block, x + done, block_mean, &rest);
         block_squares -= rest * rest / (T)block;
@@ -202,8 +204,8 @@ size_t K(argmax)(size_t n, const T *x)
 {
     size_t best_block = 0;
     T best = x[0];
-    for (size_t i = 0; i < n; i += MLOPT_REDUCTION_BLOCK) {
-        const T block = K(max)(n - i < MLOPT_REDUCTION_BLOCK ? n - i : MLOPT_REDUCTION_BLOCK, x + i);
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const T block = K(max)(n - i < BLOCK ? n - i : BLOCK, x + i);
         if (block != block || block > best) {
             best = block;
             best_block = i;
@@ -253,5 +255,6 @@ T K(logsumexp)(size_t n, const T *x)
 }
 
 #undef ACCUMULATORS
+#undef BLOCK
 #undef BLOCK_SUM
 #undef EXTREME
