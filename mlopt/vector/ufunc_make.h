@@ -29,7 +29,7 @@ static int mlopt_get_loop(PyArrayMethod_Context *context, int aligned, int move_
     return 0;
 }
 
-static int mlopt_add_loop(PyObject *ufunc, int nin, PyArray_DTypeMeta *dtype)
+static int mlopt_add_loop(PyObject *ufunc, int nin, PyArray_DTypeMeta *dtype, int flags)
 {
     PyArray_DTypeMeta *dtypes[MLOPT_UFUNC_MAX_OPERANDS];
     for (int i = 0; i <= nin; i++)
@@ -40,7 +40,13 @@ static int mlopt_add_loop(PyObject *ufunc, int nin, PyArray_DTypeMeta *dtype)
         {0, NULL},
     };
     PyArrayMethod_Spec spec = {
-        .name = "mlopt", .nin = nin, .nout = 1, .casting = NPY_NO_CASTING, .flags = 0, .dtypes = dtypes, .slots = slots,
+        .name = "mlopt",
+        .nin = nin,
+        .nout = 1,
+        .casting = NPY_NO_CASTING,
+        .flags = flags,
+        .dtypes = dtypes,
+        .slots = slots,
     };
     return PyUFunc_AddLoopFromSpec(ufunc, &spec);
 }
@@ -94,7 +100,10 @@ static PyObject *mlopt_make_ufunc(const char *name, const char *doc, int nin, Py
         return NULL;
     PyUFuncObject *u = (PyUFuncObject *)ufunc;
     u->ptr = loops;
-    if (mlopt_add_loop(ufunc, nin, &PyArray_FloatDType) < 0 || mlopt_add_loop(ufunc, nin, &PyArray_DoubleDType) < 0) {
+    /* what has an identity in NumPy may be reduced over several axes at once */
+    const int flags = model && model->identity != PyUFunc_None ? NPY_METH_IS_REORDERABLE : 0;
+    if (mlopt_add_loop(ufunc, nin, &PyArray_FloatDType, flags) < 0 ||
+        mlopt_add_loop(ufunc, nin, &PyArray_DoubleDType, flags) < 0) {
         u->ptr = NULL;
         Py_DECREF(ufunc);
         return NULL;

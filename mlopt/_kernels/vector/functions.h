@@ -113,16 +113,26 @@ MLOPT_INLINE V F(log)(V x)
     return F(log_normal)(x, F(zero)());
 }
 
+/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1), which keeps its digits
+ * down to the smallest x */
 MLOPT_INLINE V F(tanh)(V x)
 {
-    const V magnitude = F(abs)(x), limit = F(set1)((T)0.625);
-    const V near = F(at_most)(magnitude, (T)0.625);
-    const V z = F(mul)(near, near);
-    const V small = F(fma)(F(mul)(near, z), POLY(z, tanh_poly), near);
-    const V far = F(at_most)(magnitude, F(TANH_ONE));
-    const V e = F(exp_normal)(F(add)(far, far));
-    const V large = F(sub)(F(set1)(1), F(div)(F(set1)(2), F(add)(e, F(set1)(1))));
-    return F(copysign)(F(select)(F(lt)(limit, magnitude), large, small), x);
+    const V one = F(set1)(1), rounder = F(set1)(F(ROUNDER));
+    const V magnitude = F(at_most)(F(abs)(x), F(TANH_ONE));
+    const V y = F(add)(magnitude, magnitude);
+    const V shifted = F(fma)(y, F(set1)((T)1.4426950408889634), rounder);
+    const V r = F(exp_remainder)(y, F(sub)(shifted, rounder));
+    const V curve = F(mul)(F(mul)(r, r), POLY(r, exp_poly));
+    const V scale = F(from_int)(F(int_add)(F(as_int)(one), F(int_left)(F(as_int)(shifted))));
+    const V e = F(fma)(scale, curve, F(fma)(scale, r, F(sub)(scale, one)));
+    const V two = F(set1)(2), sum = F(add)(e, two);
+    if (IS_F32)
+        return F(copysign)(F(div)(e, sum), x);
+    /* one Newton step on the quotient takes what rounding e + 2 lost into account: 2 ULP hold for f64 too */
+    const V lost = F(sub)(e, F(sub)(sum, two)), inverse = F(div)(one, sum), first = F(mul)(e, inverse);
+    const V residual = F(fnma)(first, lost, F(fnma)(first, sum, e));
+    const V quotient = F(fma)(inverse, residual, first);
+    return F(copysign)(quotient, x);
 }
 
 MLOPT_INLINE V F(sigmoid)(V x)
