@@ -1,5 +1,6 @@
 # What other Cython modules cimport from the module that owns the kernel tables.
 from mlopt._kernels.dispatch cimport mlopt_kernel_info, mlopt_kernels
+from mlopt._kernels.slab cimport mlopt_slab_statistics
 
 # The table for the calling context: the one of the innermost use_isa, else the process's.  Read it
 # once where a public function is entered and hand the pointer down.  Needs the GIL.
@@ -13,3 +14,11 @@ cdef const mlopt_kernel_info *find_kernel(const char *name, const char *type) no
 
 # The pointer that a table holds for a row.
 cdef void *kernel_of(const mlopt_kernels *table, const mlopt_kernel_info *kernel) noexcept nogil
+
+# The slab pool (memory/slab.h): 64-byte aligned blocks, NULL when there is no memory.
+cdef void *slab_acquire(size_t bytes) noexcept nogil
+cdef void *slab_acquire_zeroed(size_t bytes) noexcept nogil
+cdef void slab_release(void *block) noexcept nogil
+cdef size_t slab_usable(void *block) noexcept nogil
+cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil
+cdef size_t slab_trim() noexcept nogil

@@ -22,6 +22,15 @@ from mlopt._kernels.dispatch cimport (
     mlopt_table,
     mlopt_tiers,
 )
+from mlopt._kernels.slab cimport (
+    mlopt_slab_acquire,
+    mlopt_slab_acquire_zeroed,
+    mlopt_slab_release,
+    mlopt_slab_statistics,
+    mlopt_slab_stats,
+    mlopt_slab_trim,
+    mlopt_slab_usable,
+)
 
 
 # One object per available tier: what the context variable holds.
@@ -71,6 +80,31 @@ cdef void *kernel_of(const mlopt_kernels *table, const mlopt_kernel_info *kernel
     cdef void *pointer
     memcpy(&pointer, <const char *>table + kernel.offset, sizeof(pointer))
     return pointer
+
+
+# The slab pool, for the other modules.
+cdef void *slab_acquire(size_t bytes) noexcept nogil:
+    return mlopt_slab_acquire(bytes)
+
+
+cdef void *slab_acquire_zeroed(size_t bytes) noexcept nogil:
+    return mlopt_slab_acquire_zeroed(bytes)
+
+
+cdef void slab_release(void *block) noexcept nogil:
+    mlopt_slab_release(block)
+
+
+cdef size_t slab_usable(void *block) noexcept nogil:
+    return mlopt_slab_usable(block)
+
+
+cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil:
+    mlopt_slab_stats(statistics)
+
+
+cdef size_t slab_trim() noexcept nogil:
+    return mlopt_slab_trim()
 
 
 class use_isa(ContextDecorator):

@@ -1,0 +1,405 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "slab.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define MLOPT_ADDRESS_SANITIZER
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(MLOPT_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+#define POISON(block, bytes) __asan_poison_memory_region(block, bytes)
+#define UNPOISON(block, bytes) __asan_unpoison_memory_region(block, bytes)
+#else
+#define POISON(block, bytes) ((void)0)
+#define UNPOISON(block, bytes) ((void)0)
+#endif
+
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+
+enum {
+    CLASS_COUNT = 4 + 4 * 32,     /* 64..256 bytes, then four to a doubling up to 2^40 */
+    LARGE_CLASS = 4 + 4 * 11 + 3, /* of MLOPT_SLAB_LARGE bytes */
+    RECORDS_PER_CHUNK = 4096,
+    CHUNK_COUNT = 4096,
+    MAGIC = 0x6d6c6f70
+};
+
+typedef enum block_state { FREE, IN_USE } block_state;
+
+/* What is known of a block, beside it.  Atomic members are read by threads that do not own it. */
+typedef struct record {
+    _Alignas(64) void *block;      /* NULL while no memory belongs to the record */
+    _Atomic uint64_t acquisitions; /* over all blocks that the record has stood for */
+    _Atomic uint32_t below;        /* the next record in the free list, 0 at its end */
+    _Atomic uint32_t depth;        /* records in the free list from this one down */
+    _Atomic uint32_t state;
+    _Atomic uint32_t size_class; /* CLASS_COUNT while no memory belongs to the record */
+} record;
+
+/* The cache line before a block. */
+typedef struct header {
+    uint32_t magic, number;
+    char rest[MLOPT_SLAB_ALIGNMENT - 2 * sizeof(uint32_t)];
+} header;
+
+typedef struct stack {
+    _Alignas(64) _Atomic uint64_t head; /* tag << 32 | record number */
+} stack;
+
+_Static_assert(sizeof(header) == MLOPT_SLAB_ALIGNMENT, "the header is one cache line");
+_Static_assert(sizeof(record) == 64 && sizeof(stack) == 64, "no two of them share a cache line");
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics are lock-free");
+
+static stack free_blocks[CLASS_COUNT];
+static stack free_records;
+static record *_Atomic chunks[CHUNK_COUNT];
+static _Atomic uint32_t record_count = 1; /* number 0 stands for none */
+
+/* Touched only where the system is called, or by large blocks. */
+static _Atomic size_t bytes_reserved, bytes_peak, large_bytes_cached;
+static _Atomic uint64_t misses, returned;
+
+static inline unsigned class_of(size_t bytes)
+{
+    if (bytes <= 256)
+        return bytes == 0 ? 0 : (unsigned)((bytes - 1) / 64);
+    const unsigned exponent = 63 - (unsigned)__builtin_clzll(bytes - 1);
+    const unsigned quarter = (unsigned)((bytes - 1) >> (exponent - 2)) & 3;
+    return 4 + 4 * (exponent - 8) + quarter;
+}
+
+#define CLASS_BYTES(size_class)                                                                                        \
+    ((size_class) < 4 ? (size_t)64 * ((size_class) + 1) : (size_t)(5 + (size_class) % 4) << ((size_class) / 4 + 5))
+
+_Static_assert(CLASS_BYTES(3) == 256 && CLASS_BYTES(4) == 320, "the two spacings meet");
+_Static_assert(CLASS_BYTES(LARGE_CLASS) == MLOPT_SLAB_LARGE, "LARGE_CLASS is the class of MLOPT_SLAB_LARGE");
+_Static_assert(CLASS_BYTES(CLASS_COUNT - 1) == (size_t)1 << 40, "the largest class");
+
+static inline size_t class_bytes(unsigned size_class) { return CLASS_BYTES(size_class); }
+
+static inline uint32_t cached_blocks_limit(size_t bytes)
+{
+    const size_t fitting = ((size_t)4 << 20) / bytes;
+    return fitting < 8 ? 8 : fitting > 4096 ? 4096 : (uint32_t)fitting;
+}
+
+static inline record *record_of(uint32_t number)
+{
+    /* whoever knows the number got it through an acquire that follows the chunk's publication */
+    record *chunk = atomic_load_explicit(&chunks[number / RECORDS_PER_CHUNK], memory_order_relaxed);
+    return &chunk[number % RECORDS_PER_CHUNK];
+}
+
+static inline header *header_of(void *block) { return (header *)block - 1; }
+
+static _Noreturn void die(const char *what, void *block)
+{
+    fprintf(stderr, "mlopt: %s: %p\n", what, block);
+    abort();
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+/* The stacks */
+
+static inline void push(stack *list, uint32_t number, record *one)
+{
+    uint64_t head = atomic_load_explicit(&list->head, memory_order_acquire), new_head;
+    do {
+        const uint32_t below = (uint32_t)head;
+        const uint32_t depth = below ? atomic_load_explicit(&record_of(below)->depth, memory_order_relaxed) : 0;
+        atomic_store_explicit(&one->below, below, memory_order_relaxed);
+        atomic_store_explicit(&one->depth, depth + 1, memory_order_relaxed);
+        new_head = (head & ~(uint64_t)UINT32_MAX) | number;
+    } while (!atomic_compare_exchange_weak_explicit(&list->head, &head, new_head, memory_order_release,
+                                                    memory_order_acquire));
+}
+
+static inline uint32_t pop(stack *list)
+{
+    uint64_t head = atomic_load_explicit(&list->head, memory_order_acquire), new_head;
+    do {
+        if ((uint32_t)head == 0)
+            return 0;
+        const uint32_t below = atomic_load_explicit(&record_of((uint32_t)head)->below, memory_order_relaxed);
+        new_head = (((head >> 32) + 1) << 32) | below;
+    } while (!atomic_compare_exchange_weak_explicit(&list->head, &head, new_head, memory_order_acquire,
+                                                    memory_order_acquire));
+    return (uint32_t)head;
+}
+
+/* Empties the list; the records hang together by `below`. */
+static uint32_t pop_all(stack *list)
+{
+    uint64_t head = atomic_load_explicit(&list->head, memory_order_acquire), new_head;
+    do {
+        if ((uint32_t)head == 0)
+            return 0;
+        new_head = ((head >> 32) + 1) << 32;
+    } while (!atomic_compare_exchange_weak_explicit(&list->head, &head, new_head, memory_order_acquire,
+                                                    memory_order_acquire));
+    return (uint32_t)head;
+}
+
+static inline uint32_t depth_of(stack *list)
+{
+    const uint32_t top = (uint32_t)atomic_load_explicit(&list->head, memory_order_acquire);
+    return top ? atomic_load_explicit(&record_of(top)->depth, memory_order_relaxed) : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+/* The system */
+
+static size_t page_bytes(void)
+{
+    static _Atomic size_t known;
+    size_t page = atomic_load_explicit(&known, memory_order_relaxed);
+    if (page == 0) {
+        page = (size_t)sysconf(_SC_PAGESIZE);
+        atomic_store_explicit(&known, page, memory_order_relaxed);
+    }
+    return page;
+}
+
+/* A page for the header, then the block at a huge page's boundary. */
+static void *map_block(size_t bytes)
+{
+    const size_t page = page_bytes(), mapped = bytes + MLOPT_SLAB_HUGE + page;
+    char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (start == MAP_FAILED)
+        return NULL;
+    const uintptr_t lowest = (uintptr_t)start + page;
+    char *block = start + page + (-lowest & (MLOPT_SLAB_HUGE - 1));
+    if (block - page > start)
+        munmap(start, (size_t)(block - page - start));
+    if (block + bytes < start + mapped)
+        munmap(block + bytes, (size_t)(start + mapped - (block + bytes)));
+#ifdef MADV_HUGEPAGE
+    madvise(block, bytes, MADV_HUGEPAGE); /* refused where huge pages are not offered: no harm */
+#endif
+    return block;
+}
+
+static void *system_allocate(size_t bytes)
+{
+    if (bytes >= MLOPT_SLAB_HUGE)
+        return map_block(bytes);
+    header *start = aligned_alloc(MLOPT_SLAB_ALIGNMENT, sizeof(header) + bytes);
+    return start ? start + 1 : NULL;
+}
+
+static void system_free(void *block, size_t bytes)
+{
+    UNPOISON(block, bytes);
+    header_of(block)->magic = 0;
+    if (bytes >= MLOPT_SLAB_HUGE)
+        munmap((char *)block - page_bytes(), bytes + page_bytes());
+    else
+        free(header_of(block));
+}
+
+/* The number of a record without memory, 0 when there is no memory for records. */
+static uint32_t new_record(void)
+{
+    uint32_t number = pop(&free_records);
+    if (number)
+        return number;
+    number = atomic_load_explicit(&record_count, memory_order_relaxed);
+    do {
+        if (number >= (uint32_t)CHUNK_COUNT * RECORDS_PER_CHUNK)
+            return 0;
+        record *_Atomic *slot = &chunks[number / RECORDS_PER_CHUNK];
+        if (atomic_load_explicit(slot, memory_order_acquire) == NULL) {
+            record *chunk = aligned_alloc(64, RECORDS_PER_CHUNK * sizeof(record)), *none = NULL;
+            if (chunk == NULL)
+                return 0;
+            memset(chunk, 0, RECORDS_PER_CHUNK * sizeof(record));
+            for (int i = 0; i < RECORDS_PER_CHUNK; i++)
+                atomic_init(&chunk[i].size_class, CLASS_COUNT);
+            if (!atomic_compare_exchange_strong_explicit(slot, &none, chunk, memory_order_acq_rel,
+                                                         memory_order_acquire))
+                free(chunk);
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&record_count, &number, number + 1, memory_order_acq_rel,
+                                                    memory_order_relaxed));
+    return number;
+}
+
+/* Gives the block of a record that is in no list back to the system, and the record to the next. */
+static void detach(uint32_t number, record *one, size_t bytes)
+{
+    system_free(one->block, bytes);
+    one->block = NULL;
+    atomic_store_explicit(&one->size_class, CLASS_COUNT, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&bytes_reserved, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&returned, 1, memory_order_relaxed);
+    push(&free_records, number, one);
+}
+
+/* A record with a fresh block of the class; 0 when there is no memory. */
+static __attribute__((noinline)) uint32_t attach(unsigned size_class)
+{
+    const size_t bytes = class_bytes(size_class);
+    const uint32_t number = new_record();
+    if (number == 0)
+        return 0;
+    record *one = record_of(number);
+    void *block = system_allocate(bytes);
+    if (block == NULL) { /* what other classes cache may be just what is missing */
+        if (mlopt_slab_trim() > 0)
+            block = system_allocate(bytes);
+        if (block == NULL) {
+            push(&free_records, number, one);
+            return 0;
+        }
+    }
+    header_of(block)->magic = MAGIC;
+    header_of(block)->number = number;
+    one->block = block;
+    atomic_store_explicit(&one->state, FREE, memory_order_relaxed);
+    atomic_store_explicit(&one->size_class, size_class, memory_order_relaxed);
+    atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed);
+    const size_t reserved = atomic_fetch_add_explicit(&bytes_reserved, bytes, memory_order_relaxed) + bytes;
+    size_t peak = atomic_load_explicit(&bytes_peak, memory_order_relaxed);
+    while (peak < reserved && !atomic_compare_exchange_weak_explicit(&bytes_peak, &peak, reserved,
+                                                                     memory_order_relaxed, memory_order_relaxed))
+        ;
+    return number;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+/* The pool */
+
+/* `fresh` is set where the block comes from the system. */
+static inline void *acquire(size_t bytes, int *fresh)
+{
+    if (UNLIKELY(bytes > (size_t)1 << 40))
+        return NULL;
+    const unsigned size_class = class_of(bytes);
+    uint32_t number = pop(&free_blocks[size_class]);
+    *fresh = number == 0;
+    if (UNLIKELY(number == 0)) {
+        number = attach(size_class);
+        if (number == 0)
+            return NULL;
+    } else if (UNLIKELY(size_class >= LARGE_CLASS)) {
+        atomic_fetch_sub_explicit(&large_bytes_cached, class_bytes(size_class), memory_order_relaxed);
+    }
+    record *one = record_of(number);
+    const uint64_t acquisitions = atomic_load_explicit(&one->acquisitions, memory_order_relaxed);
+    atomic_store_explicit(&one->acquisitions, acquisitions + 1, memory_order_relaxed);
+    atomic_store_explicit(&one->state, IN_USE, memory_order_relaxed);
+    POISON(one->block, class_bytes(size_class));
+    UNPOISON(one->block, bytes);
+    return one->block;
+}
+
+void *mlopt_slab_acquire(size_t bytes)
+{
+    int fresh;
+    return acquire(bytes, &fresh);
+}
+
+void *mlopt_slab_acquire_zeroed(size_t bytes)
+{
+    int fresh;
+    void *block = acquire(bytes, &fresh);
+    if (block && !(fresh && mlopt_slab_class_bytes(bytes) >= MLOPT_SLAB_HUGE))
+        memset(block, 0, bytes);
+    return block;
+}
+
+void mlopt_slab_release(void *block)
+{
+    if (block == NULL)
+        return;
+    if (UNLIKELY(header_of(block)->magic != MAGIC))
+        die("released a pointer that is no block of the slab pool", block);
+    const uint32_t number = header_of(block)->number;
+    record *one = record_of(number);
+#ifdef NDEBUG
+    const uint32_t state = atomic_load_explicit(&one->state, memory_order_relaxed);
+    atomic_store_explicit(&one->state, FREE, memory_order_relaxed);
+#else
+    const uint32_t state = atomic_exchange_explicit(&one->state, FREE, memory_order_relaxed);
+#endif
+    if (UNLIKELY(state != IN_USE))
+        die("released a block twice", block);
+    const unsigned size_class = atomic_load_explicit(&one->size_class, memory_order_relaxed);
+    const size_t bytes = class_bytes(size_class);
+    POISON(block, bytes);
+    if (LIKELY(size_class < LARGE_CLASS)) {
+        if (UNLIKELY(depth_of(&free_blocks[size_class]) >= cached_blocks_limit(bytes))) {
+            detach(number, one, bytes);
+            return;
+        }
+    } else if (atomic_fetch_add_explicit(&large_bytes_cached, bytes, memory_order_relaxed) + bytes >
+               MLOPT_SLAB_CACHE_LIMIT) {
+        atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
+        detach(number, one, bytes);
+        return;
+    }
+    push(&free_blocks[size_class], number, one);
+}
+
+size_t mlopt_slab_usable(void *block)
+{
+    record *one = record_of(header_of(block)->number);
+    const size_t bytes = class_bytes(atomic_load_explicit(&one->size_class, memory_order_relaxed));
+    UNPOISON(block, bytes);
+    return bytes;
+}
+
+size_t mlopt_slab_class_bytes(size_t bytes)
+{
+    return bytes > (size_t)1 << 40 ? 0 : class_bytes(class_of(bytes));
+}
+
+size_t mlopt_slab_trim(void)
+{
+    size_t given_back = 0;
+    for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
+        const size_t bytes = class_bytes(size_class);
+        for (uint32_t number = pop_all(&free_blocks[size_class]); number;) {
+            record *one = record_of(number);
+            const uint32_t below = atomic_load_explicit(&one->below, memory_order_relaxed);
+            if (size_class >= LARGE_CLASS)
+                atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
+            detach(number, one, bytes);
+            given_back += bytes;
+            number = below;
+        }
+    }
+    return given_back;
+}
+
+void mlopt_slab_stats(mlopt_slab_statistics *statistics)
+{
+    uint64_t acquisitions = 0;
+    memset(statistics, 0, sizeof(*statistics));
+    const uint32_t count = atomic_load_explicit(&record_count, memory_order_acquire);
+    for (uint32_t number = 1; number < count; number++) {
+        record *one = record_of(number);
+        acquisitions += atomic_load_explicit(&one->acquisitions, memory_order_relaxed);
+        const uint32_t size_class = atomic_load_explicit(&one->size_class, memory_order_relaxed);
+        if (size_class == CLASS_COUNT)
+            continue;
+        const int in_use = atomic_load_explicit(&one->state, memory_order_relaxed) == IN_USE;
+        *(in_use ? &statistics->blocks_in_use : &statistics->blocks_cached) += 1;
+        *(in_use ? &statistics->bytes_in_use : &statistics->bytes_cached) += class_bytes(size_class);
+    }
+    statistics->misses = atomic_load_explicit(&misses, memory_order_relaxed);
+    statistics->hits = acquisitions > statistics->misses ? acquisitions - statistics->misses : 0;
+    statistics->returned = atomic_load_explicit(&returned, memory_order_relaxed);
+    statistics->bytes_peak = atomic_load_explicit(&bytes_peak, memory_order_relaxed);
+}

@@ -1,0 +1,202 @@
+"""The slab pool: classes, cache, limits, statistics, threads, fork, misuse."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import mlopt
+from mlopt.memory import pool
+
+MIB = 1 << 20
+REQUESTS = [0, 1, 63, 64, 65, 256, 257, 320, 321, 1000, 4096, 4097, 100_000, MIB - 1, MIB, 2 * MIB - 1, 2 * MIB, 9_000_000]
+
+
+@pytest.mark.parametrize("request_bytes", REQUESTS)
+def test_block_is_aligned_large_enough_and_not_wasteful(request_bytes):
+    block = pool.acquire(request_bytes)
+    assert block.address % (2 * MIB if block.nbytes >= 2 * MIB else 64) == 0
+    assert request_bytes <= block.nbytes <= max(64, request_bytes + 63, 1.25 * request_bytes)
+
+
+def test_every_request_up_to_a_few_kilobytes():
+    for nbytes in range(1, 5000):
+        usable = pool.acquire(nbytes).nbytes
+        assert usable % 64 == 0
+        assert nbytes <= usable <= max(nbytes + 63, 1.25 * nbytes)
+        assert pool.acquire(usable).nbytes == usable
+
+
+def test_cached_block_is_used_again():
+    block = pool.acquire(12345)
+    address = block.address
+    before = pool.pool_statistics()
+    del block
+    block = pool.acquire(12300)
+    after = pool.pool_statistics()
+    assert block.address == address
+    assert after["hits"] == before["hits"] + 1
+    assert after["misses"] == before["misses"]
+    assert after["bytes_in_use"] == before["bytes_in_use"]
+
+
+def test_statistics_count_what_is_held():
+    before = pool.pool_statistics()
+    blocks = [pool.acquire(1000) for _ in range(50)]
+    during = pool.pool_statistics()
+    assert during["blocks_in_use"] == before["blocks_in_use"] + 50
+    assert during["bytes_in_use"] == before["bytes_in_use"] + 50 * 1024
+    assert during["hits"] + during["misses"] == before["hits"] + before["misses"] + 50
+    assert during["bytes_peak"] >= during["bytes_in_use"] + during["bytes_cached"]
+    del blocks
+    assert pool.pool_statistics()["blocks_in_use"] == before["blocks_in_use"]
+
+
+def test_trim_gives_everything_back():
+    sizes = (10, 1000, 100_000, 3 * MIB)
+    for block in [pool.acquire(nbytes) for nbytes in sizes]:
+        del block
+    cached = pool.pool_statistics()["bytes_cached"]
+    assert cached >= sum(sizes)
+    assert pool.trim() == cached
+    assert pool.pool_statistics()["bytes_cached"] == 0
+    assert pool.trim() == 0
+
+
+@pytest.mark.parametrize("nbytes", [64, 4096, 512 << 10])
+def test_cache_of_a_small_class_is_bounded(nbytes):
+    pool.trim()
+    count = min(max(4 * MIB // nbytes, 8), 4096)
+    blocks = [pool.acquire(nbytes) for _ in range(count + 20)]
+    returned = pool.pool_statistics()["returned"]
+    del blocks
+    after = pool.pool_statistics()
+    assert after["blocks_cached"] == count
+    assert after["returned"] == returned + 20
+
+
+def test_cache_of_large_blocks_is_bounded():
+    pool.trim()
+    blocks = [pool.acquire(40 * MIB) for _ in range(10)]  # never touched: costs address space only
+    del blocks
+    assert 0 < pool.pool_statistics()["bytes_cached"] <= 256 * MIB
+    pool.trim()
+    blocks = [pool.acquire(MIB) for _ in range(10)]
+    del blocks
+    assert pool.pool_statistics()["blocks_cached"] == 10  # the count of large bytes went back to 0
+
+
+def test_block_over_the_limit_is_not_cached():
+    pool.trim()
+    pool.acquire(300 * MIB)
+    assert pool.pool_statistics()["bytes_cached"] == 0
+
+
+@pytest.mark.parametrize("nbytes", [1000, 100_000, 3 * MIB])
+def test_zeroed_block_is_zero_when_used_again(nbytes):
+    for _ in range(3):
+        x = mlopt.zeros_aligned(nbytes, "u1")
+        assert not x.any()
+        x.fill(255)
+        del x
+
+
+@pytest.mark.parametrize("nbytes", [1 << 41, (1 << 40) + 1, (1 << 64) - 1])
+def test_no_memory_is_a_memory_error(nbytes):
+    with pytest.raises(MemoryError, match=str(nbytes)):
+        pool.acquire(nbytes)
+    with pytest.raises(MemoryError, match=str(nbytes)):
+        pool.acquire(nbytes, zeroed=True)
+
+
+def test_blocks_are_not_made_by_hand():
+    with pytest.raises(TypeError, match="empty_aligned"):
+        pool.Block()
+
+
+def test_threads_never_share_a_block():
+    """Every thread writes its mark over its blocks and finds it there again, while all draw on one class."""
+    failures, start = [], threading.Barrier(4)
+
+    def work(mark):
+        start.wait()
+        for i in range(300):
+            arrays = [mlopt.empty_aligned(1000 + 300 * j, "u1") for j in range(1 + i % 7)]
+            for x in arrays:
+                x.fill(mark)
+            if any((x != mark).any() for x in arrays):
+                failures.append(mark)
+            if i % 50 == 0:
+                pool.trim()
+
+    threads = [threading.Thread(target=work, args=(mark,)) for mark in range(1, 5)]
+    before = pool.pool_statistics()["blocks_in_use"]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not failures
+    assert pool.pool_statistics()["blocks_in_use"] == before
+
+
+def test_threads_without_the_gil():
+    before = pool.pool_statistics()
+    threads = [threading.Thread(target=pool.time_acquire_release, args=(640, 200_000)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    after = pool.pool_statistics()
+    assert after["blocks_in_use"] == before["blocks_in_use"]
+    assert after["hits"] + after["misses"] == before["hits"] + before["misses"] + 600_000
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+
+def test_release_of_a_block_twice_ends_the_process():
+    done = run("from mlopt.memory import pool; pool.release_twice()")
+    assert done.returncode < 0
+    assert "released a block twice" in done.stderr
+
+
+def test_release_of_something_else_ends_the_process():
+    done = run("from mlopt.memory import pool; pool.release_foreign()")
+    assert done.returncode < 0
+    assert "no block of the slab pool" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_child_of_a_fork_uses_the_pool_while_the_parent_does():
+    done = run("""
+import os, threading
+import mlopt
+from mlopt.memory import pool
+stop = False
+def work():
+    while not stop:
+        pool.time_acquire_release(1000, 10000)
+threads = [threading.Thread(target=work) for _ in range(2)]
+for t in threads: t.start()
+for i in range(10):
+    child = os.fork()
+    if child == 0:
+        x = [mlopt.ones_aligned(100) for _ in range(100)]
+        del x
+        pool.trim()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+stop = True
+for t in threads: t.join()
+print("done")
+""")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "done\n"
