@@ -1,5 +1,5 @@
 # What other Cython modules cimport from the module that owns the kernel tables.
-from mlopt._kernels.dispatch cimport mlopt_kernel_info, mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_gemm_blocks, mlopt_kernel_info, mlopt_kernels
 
 # The table for the calling context: the one of the innermost use_isa, else the process's.  Read it
 # once where a public function is entered and hand the pointer down.  Needs the GIL.
@@ -13,3 +13,9 @@ cdef const mlopt_kernel_info *find_kernel(const char *name, const char *type) no
 
 # The pointer that a table holds for a row.
 cdef void *kernel_of(const mlopt_kernels *table, const mlopt_kernel_info *kernel) noexcept nogil
+
+# gemm: the table for the calling context where the GIL is not held; takes it only where use_isa was ever entered.
+cdef const mlopt_kernels *current_table_nogil() noexcept nogil
+
+# gemm: the block sizes for elements of 4 or 8 bytes.
+cdef const mlopt_gemm_blocks *default_blocks(size_t element_bytes) noexcept nogil
