@@ -1,6 +1,11 @@
 """CPU machine learning at the limit of the machine: AVX-512 kernels behind NumPy arrays."""
 
-from mlopt._kernels.core import available_tiers, current_isa, use_isa
+from mlopt import linalg
+from mlopt._include import get_include
+from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
+from mlopt._kernels.threads import get_num_threads, set_num_threads
+from mlopt.linalg.matmul import matmul
+from mlopt.linalg.vectors import axpy, dot
 from mlopt.memory import (
     aligned_allocations,
     byte_align,

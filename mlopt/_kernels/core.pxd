@@ -1,5 +1,5 @@
 # What other Cython modules cimport from the module that owns the kernel tables.
-from mlopt._kernels.dispatch cimport mlopt_kernel_info, mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_gemm_blocks, mlopt_kernel_info, mlopt_kernels
 from mlopt._kernels.slab cimport mlopt_slab_statistics
 
 # The table for the calling context: the one of the innermost use_isa, else the process's.  Read it
@@ -22,3 +22,8 @@ cdef void slab_release(void *block) noexcept nogil
 cdef size_t slab_usable(void *block) noexcept nogil
 cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil
 cdef size_t slab_trim() noexcept nogil
+# gemm: the table for the calling context where the GIL is not held; takes it only where use_isa was ever entered.
+cdef const mlopt_kernels *current_table_nogil() noexcept nogil
+
+# gemm: the block sizes for elements of 4 or 8 bytes.
+cdef const mlopt_gemm_blocks *default_blocks(size_t element_bytes) noexcept nogil

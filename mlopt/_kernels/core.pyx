@@ -14,6 +14,9 @@ from mlopt._kernels.dispatch cimport (
     mlopt_cpu,
     mlopt_cpu_detect,
     mlopt_dispatch_init,
+    mlopt_gemm_blocks,
+    mlopt_gemm_blocks_status,
+    mlopt_gemm_default_blocks,
     mlopt_kernel_info,
     mlopt_kernels,
     mlopt_origin,
@@ -53,6 +56,17 @@ cdef const mlopt_kernels *current_table() except NULL:
 cdef const mlopt_kernels *from_context() except NULL:
     table = get_value(context_table)
     return default_table if table is None else (<_Table>table).pointer
+
+
+cdef const mlopt_kernels *current_table_nogil() noexcept nogil:
+    if not overridden:
+        return default_table
+    with gil:
+        return current_table()
+
+
+cdef const mlopt_gemm_blocks *default_blocks(size_t element_bytes) noexcept nogil:
+    return mlopt_gemm_default_blocks(element_bytes)
 
 
 cdef _Table lookup(str tier, str argument):
@@ -196,6 +210,26 @@ def cpu_report():
     }
 
 
+def gemm_blocks():
+    """Block sizes of matrix products by dtype: rows of A, common length, columns of B.
+
+    They follow from the detected caches; the environment variable ``MLOPT_GEMM_BLOCKS="mc,kc,nc"``
+    sets them for both types.
+
+    Examples
+    --------
+    >>> import mlopt
+    >>> sorted(mlopt.gemm_blocks()["float64"])
+    ['kc', 'mc', 'nc']
+    """
+    cdef const mlopt_gemm_blocks *blocks
+    report = {}
+    for name, element_bytes in (("float32", 4), ("float64", 8)):
+        blocks = mlopt_gemm_default_blocks(element_bytes)
+        report[name] = {"mc": blocks.mc, "kc": blocks.kc, "nc": blocks.nc}
+    return report
+
+
 def kernel_report():
     """The register: one dictionary per kernel and type, with the tier each table takes it from."""
     cdef const mlopt_kernel_info *row
@@ -218,6 +252,9 @@ cdef initialise():
     global default_table
     cdef _Table table
     mlopt_dispatch_init()
+    if mlopt_gemm_blocks_status() != 0:
+        raise ImportError(f"MLOPT_GEMM_BLOCKS={os.environ['MLOPT_GEMM_BLOCKS']!r} must be three positive numbers "
+                          "'mc,kc,nc', each at most 1048576")
     for t in range(MLOPT_TIER_COUNT):
         if mlopt_tiers[t].available:
             table = _Table()

@@ -40,6 +40,52 @@ cdef extern from "signatures.h" nogil:
     ctypedef void mlopt_row_f32(size_t, const float *, float *) noexcept
     ctypedef void mlopt_row_f64(size_t, const double *, double *) noexcept
 
+    # gemm
+    ctypedef struct mlopt_gemm_blocks:
+        size_t mc
+        size_t kc
+        size_t nc
+    ctypedef struct mlopt_gemm_job_f32:
+        size_t m
+        size_t n
+        size_t k
+        const float *a
+        ptrdiff_t a_row
+        ptrdiff_t a_column
+        const float *b
+        ptrdiff_t b_row
+        ptrdiff_t b_column
+        float *c
+        ptrdiff_t c_row
+        ptrdiff_t c_column
+        int accumulate
+        const mlopt_gemm_blocks *blocks
+        void *workspace
+    ctypedef void mlopt_gemm_f32(const mlopt_gemm_job_f32 *) noexcept
+    ctypedef struct mlopt_gemm_job_f64:
+        size_t m
+        size_t n
+        size_t k
+        const double *a
+        ptrdiff_t a_row
+        ptrdiff_t a_column
+        const double *b
+        ptrdiff_t b_row
+        ptrdiff_t b_column
+        double *c
+        ptrdiff_t c_row
+        ptrdiff_t c_column
+        int accumulate
+        const mlopt_gemm_blocks *blocks
+        void *workspace
+    ctypedef void mlopt_gemm_f64(const mlopt_gemm_job_f64 *) noexcept
+
+
+cdef extern from "gemm/gemm.h" nogil:
+    size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *, size_t element_bytes, size_t m, size_t n, size_t k)
+    const mlopt_gemm_blocks *mlopt_gemm_default_blocks(size_t element_bytes)
+    int mlopt_gemm_blocks_status()
+
 
 cdef extern from "dispatch.h" nogil:
     ctypedef int mlopt_tier
@@ -68,6 +114,9 @@ cdef extern from "dispatch.h" nogil:
         mlopt_moments_f64 *moments_f64
         mlopt_row_f32 *softmax_f32
         mlopt_row_f64 *softmax_f64
+        # gemm
+        mlopt_gemm_f32 *gemm_f32
+        mlopt_gemm_f64 *gemm_f64
 
     ctypedef struct mlopt_kernel_info:
         const char *family

@@ -16,6 +16,9 @@ typedef struct mlopt_call {
     double result[2];  /* what the kernel returned */
 } mlopt_call;
 
+/* gemm here: contiguous, dims m, n, k, these blocks; the fourth operand is the workspace, 64-byte aligned. */
+static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
+
 /* One row per signature: how a call's operands become arguments. */
 #define MLOPT_INVOCATIONS(T, type)                                                                                     \
     INVOKE(unary, type, (n, p[0], p[1]))                                                                               \
@@ -24,6 +27,10 @@ typedef struct mlopt_call {
     INVOKE(row, type, (n, p[0], p[1]))                                                                                 \
     INVOKE(axpy, type, (n, (T)c->number, p[0], p[1]))                                                                  \
     INVOKE(scale, type, (n, (T)c->number, p[0], p[1]))                                                                 \
+    INVOKE(gemm, type,                                                                                                 \
+           (&(mlopt_gemm_job_##type){n, c->dims[1], c->dims[2], p[0], (ptrdiff_t)c->dims[2], 1, p[1],                  \
+                                     (ptrdiff_t)c->dims[1], 1, p[2], (ptrdiff_t)c->dims[1], 1, 0,                      \
+                                     &mlopt_invoke_blocks, p[3]}))                                                     \
     INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
     INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \

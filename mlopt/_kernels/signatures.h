@@ -9,6 +9,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* gemm: how a product is cut to fit the caches (gemm/gemm.h): rows of A, the common length, columns of B. */
+typedef struct mlopt_gemm_blocks {
+    size_t mc, kc, nc;
+} mlopt_gemm_blocks;
+
+#define MLOPT_GEMM_SIGNATURE(T, type)                                                                                  \
+    /* C = A B, or C += A B; A is m x k, B is k x n; strides in elements; see gemm/gemm.h */                           \
+    typedef struct mlopt_gemm_job_##type {                                                                             \
+        size_t m, n, k;                                                                                                \
+        const T *a;                                                                                                    \
+        ptrdiff_t a_row, a_column;                                                                                     \
+        const T *b;                                                                                                    \
+        ptrdiff_t b_row, b_column;                                                                                     \
+        T *c;                                                                                                          \
+        ptrdiff_t c_row, c_column;                                                                                     \
+        int accumulate;                                                                                                \
+        const mlopt_gemm_blocks *blocks;                                                                               \
+        void *workspace;                                                                                               \
+    } mlopt_gemm_job_##type;                                                                                           \
+    typedef void mlopt_gemm_##type(const mlopt_gemm_job_##type *job);
+
 #define MLOPT_VECTOR_SIGNATURES(T, type)                                                                               \
     /* out[i] = f(x[i]) */                                                                                             \
     typedef void mlopt_unary_##type(size_t n, const T *x, T *out);                                                     \
@@ -32,5 +53,7 @@
 
 MLOPT_VECTOR_SIGNATURES(float, f32)
 MLOPT_VECTOR_SIGNATURES(double, f64)
+MLOPT_GEMM_SIGNATURE(float, f32)
+MLOPT_GEMM_SIGNATURE(double, f64)
 
 #endif

@@ -15,6 +15,10 @@ typedef __m256i f64i;
 #define f32_LANES 8
 #define f64_LANES 4
 
+/* The tile of a matrix product: 12 of the 16 registers hold sums. */
+#define MLOPT_TILE_ROWS 4
+#define MLOPT_TILE_VECTORS 3
+
 /* A window into this gives the mask of the first n lanes. */
 static const int32_t mlopt_first_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 static const int64_t mlopt_first_64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};

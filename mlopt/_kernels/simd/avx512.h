@@ -15,6 +15,10 @@ typedef __m512i f64i;
 #define f32_LANES 16
 #define f64_LANES 8
 
+/* The tile of a matrix product: 24 of the 32 registers hold sums. */
+#define MLOPT_TILE_ROWS 8
+#define MLOPT_TILE_VECTORS 3
+
 /* n <= lanes */
 MLOPT_INLINE f32m f32_first(size_t n) { return (f32m)_bzhi_u32(0xffffu, (unsigned)n); }
 MLOPT_INLINE f64m f64_first(size_t n) { return (f64m)_bzhi_u32(0xffu, (unsigned)n); }

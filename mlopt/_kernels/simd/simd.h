@@ -9,10 +9,13 @@
 
 #define MLOPT_INLINE static inline __attribute__((always_inline, unused))
 #define MLOPT_RESTRICT restrict
+#define MLOPT_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define MLOPT_UNROLL_FULLY _Pragma("clang loop unroll(full)")
+#define MLOPT_UNROLL(times) MLOPT_PRAGMA(clang loop unroll_count(times))
 #else
 #define MLOPT_UNROLL_FULLY _Pragma("GCC unroll 64")
+#define MLOPT_UNROLL(times) MLOPT_PRAGMA(GCC unroll times)
 #endif
 
 #if defined(__AVX512F__)

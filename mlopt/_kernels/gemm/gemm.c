@@ -1,0 +1,17 @@
+#include "../simd/simd.h"
+#include "gemm.h"
+
+_Static_assert(MLOPT_TILE_ROWS <= MLOPT_GEMM_TILE_ROWS, "workspaces are sized for smaller tiles");
+_Static_assert(MLOPT_TILE_VECTORS * f32_LANES <= MLOPT_GEMM_TILE_COLUMNS, "workspaces are sized for smaller tiles");
+
+#define MLOPT_REAL f32
+#include "../simd/real.h"
+#include "tile.h"
+#include "gemm_body.h"
+#include "../simd/real_end.h"
+
+#define MLOPT_REAL f64
+#include "../simd/real.h"
+#include "tile.h"
+#include "gemm_body.h"
+#include "../simd/real_end.h"

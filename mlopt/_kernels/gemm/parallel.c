@@ -1,0 +1,59 @@
+#include "parallel.h"
+
+#include "../team.h"
+
+/* Multiplications below which one thread is faster or as fast, measured: waking a second costs some microseconds. */
+#define MLOPT_GEMM_PARALLEL_WORK (96.0 * 96.0 * 96.0)
+
+int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
+{
+    if (threads <= 1 || !mlopt_team_usable())
+        return 1;
+    const double work = (double)m * (double)n * (double)k / MLOPT_GEMM_PARALLEL_WORK;
+    const size_t longer = m > n ? m : n;
+    size_t panels = longer / MLOPT_GEMM_PANEL;
+    if (work < (double)panels)
+        panels = (size_t)work;
+    if (panels > (size_t)threads)
+        panels = (size_t)threads;
+    return panels > 1 ? (int)panels : 1;
+}
+
+#define MLOPT_GEMM_SPLIT(type)                                                                                         \
+    typedef struct split_##type {                                                                                      \
+        mlopt_gemm_##type *kernel;                                                                                     \
+        const mlopt_gemm_job_##type *job;                                                                              \
+        int panels;                                                                                                    \
+        size_t workspace_bytes;                                                                                        \
+    } split_##type;                                                                                                    \
+                                                                                                                       \
+    static void panel_##type(int i, void *argument)                                                                    \
+    {                                                                                                                  \
+        const split_##type *const s = argument;                                                                        \
+        mlopt_gemm_job_##type job = *s->job;                                                                           \
+        const size_t longer = job.m > job.n ? job.m : job.n, units = longer / MLOPT_GEMM_PANEL;                        \
+        const size_t count = (size_t)s->panels, at = (size_t)i;                                                        \
+        const size_t first = units * at / count * MLOPT_GEMM_PANEL;                                                    \
+        const size_t end = at + 1 == count ? longer : units * (at + 1) / count * MLOPT_GEMM_PANEL;                     \
+        if (job.m > job.n) {                                                                                           \
+            job.m = end - first;                                                                                       \
+            job.a += (ptrdiff_t)first * job.a_row;                                                                     \
+            job.c += (ptrdiff_t)first * job.c_row;                                                                     \
+        } else {                                                                                                       \
+            job.n = end - first;                                                                                       \
+            job.b += (ptrdiff_t)first * job.b_column;                                                                  \
+            job.c += (ptrdiff_t)first * job.c_column;                                                                  \
+        }                                                                                                              \
+        job.workspace = (char *)job.workspace + at * s->workspace_bytes;                                               \
+        s->kernel(&job);                                                                                               \
+    }                                                                                                                  \
+                                                                                                                       \
+    void mlopt_gemm_split_##type(mlopt_gemm_##type *kernel, const mlopt_gemm_job_##type *job, int panels,              \
+                                 size_t workspace_bytes)                                                               \
+    {                                                                                                                  \
+        split_##type s = {kernel, job, panels, workspace_bytes};                                                       \
+        mlopt_team_run(panels, panel_##type, &s);                                                                      \
+    }
+
+MLOPT_GEMM_SPLIT(f32)
+MLOPT_GEMM_SPLIT(f64)

@@ -1,0 +1,347 @@
+"""The matrix product, with NumPy's semantics."""
+import operator
+
+import numpy as np
+
+cimport cython
+cimport numpy as cnp
+
+from mlopt._kernels.core cimport current_table
+from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64, mlopt_kernels
+from mlopt._kernels.threads cimport team_size
+from mlopt.linalg.allocate cimport new_array
+from mlopt.linalg.gemm cimport run_f32, run_f64
+
+cnp.import_array()
+
+# Multiplications from which the GIL is released: below, the product is over before another thread wakes.
+cdef double RELEASE_WORK = 32 * 32 * 32
+# Below this many, the number of threads is not even asked for.
+cdef double THREADS_WORK = 64 * 64 * 64
+
+
+# One matrix of a stack, or the only one.
+cdef struct matrix:
+    char *at
+    ptrdiff_t row     # bytes
+    ptrdiff_t column
+
+
+cdef int run(const mlopt_kernels *table, int type_num, size_t m, size_t n, size_t k, matrix a, matrix b, matrix c,
+             int threads) noexcept nogil:
+    cdef mlopt_gemm_job_f32 job_f32
+    cdef mlopt_gemm_job_f64 job_f64
+    if type_num == cnp.NPY_DOUBLE:
+        job_f64.m, job_f64.n, job_f64.k = m, n, k
+        job_f64.a, job_f64.a_row, job_f64.a_column = <double *>a.at, a.row // 8, a.column // 8
+        job_f64.b, job_f64.b_row, job_f64.b_column = <double *>b.at, b.row // 8, b.column // 8
+        job_f64.c, job_f64.c_row, job_f64.c_column = <double *>c.at, c.row // 8, c.column // 8
+        job_f64.accumulate = 0
+        return run_f64(table, &job_f64, threads)
+    job_f32.m, job_f32.n, job_f32.k = m, n, k
+    job_f32.a, job_f32.a_row, job_f32.a_column = <float *>a.at, a.row // 4, a.column // 4
+    job_f32.b, job_f32.b_row, job_f32.b_column = <float *>b.at, b.row // 4, b.column // 4
+    job_f32.c, job_f32.c_row, job_f32.c_column = <float *>c.at, c.row // 4, c.column // 4
+    job_f32.accumulate = 0
+    return run_f32(table, &job_f32, threads)
+
+
+cdef int compute(int type_num, size_t m, size_t n, size_t k, matrix a, matrix b, matrix c, threads) except -1:
+    cdef const mlopt_kernels *table = current_table()
+    cdef double work = <double>m * <double>n * <double>k
+    cdef int status, count = 1
+    if threads is not None:
+        count = threads
+    elif work >= THREADS_WORK:
+        count = team_size()
+    if work < RELEASE_WORK:
+        status = run(table, type_num, m, n, k, a, b, c, count)
+    else:
+        with nogil:
+            status = run(table, type_num, m, n, k, a, b, c, count)
+    if status != 0:
+        raise MemoryError("no memory for the workspace of a matrix product")
+    return 0
+
+
+# Whether the kernels can take the array as it is.
+cdef bint fits(cnp.ndarray x) noexcept:
+    cdef int i
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(x)
+    if not cnp.PyArray_ISALIGNED(x) or not cnp.PyArray_ISNOTSWAPPED(x):
+        return False
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_STRIDE(x, i) % size != 0:
+            return False
+    return True
+
+
+# The first byte of an array and the one behind its last.
+cdef void extent(cnp.ndarray x, char **first, char **end) noexcept:
+    cdef int i
+    cdef ptrdiff_t reach
+    first[0] = cnp.PyArray_BYTES(x)
+    end[0] = first[0] + cnp.PyArray_ITEMSIZE(x)
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(x, i) == 0:
+            end[0] = first[0]
+            return
+        reach = (cnp.PyArray_DIM(x, i) - 1) * cnp.PyArray_STRIDE(x, i)
+        if reach < 0:
+            first[0] += reach
+        else:
+            end[0] += reach
+
+
+# Whether two arrays may have memory in common.
+cdef bint overlap(cnp.ndarray x, cnp.ndarray y) noexcept:
+    cdef char *x_first
+    cdef char *x_end
+    cdef char *y_first
+    cdef char *y_end
+    extent(x, &x_first, &x_end)
+    extent(y, &y_first, &y_end)
+    return x_first < y_end and y_first < x_end
+
+
+# Whether two elements of an output may share a place (then NumPy's rules for that hold, not ours).
+cdef bint folded(cnp.ndarray x) noexcept:
+    cdef int i, j
+    cdef ptrdiff_t stride, other
+    for i in range(cnp.PyArray_NDIM(x)):
+        if cnp.PyArray_DIM(x, i) <= 1:
+            continue
+        stride = abs(cnp.PyArray_STRIDE(x, i))
+        if stride == 0:
+            return True
+        for j in range(cnp.PyArray_NDIM(x)):
+            if j == i or cnp.PyArray_DIM(x, j) <= 1:
+                continue
+            other = abs(cnp.PyArray_STRIDE(x, j))
+            # one of the two dimensions must step over the whole of the other
+            if stride < other * cnp.PyArray_DIM(x, j) and other < stride * cnp.PyArray_DIM(x, i):
+                return True
+    return False
+
+
+cdef matrix as_row(cnp.ndarray x) noexcept:
+    cdef matrix result
+    result.at = cnp.PyArray_BYTES(x)
+    result.row = cnp.PyArray_STRIDE(x, 0) if cnp.PyArray_NDIM(x) == 2 else 0
+    result.column = cnp.PyArray_STRIDE(x, cnp.PyArray_NDIM(x) - 1)
+    return result
+
+
+# The product of vectors and matrices of one type without any conversion; None where that is not what these are.
+cdef object plain(cnp.ndarray a, cnp.ndarray b, object out, object threads):
+    cdef int a_ndim = cnp.PyArray_NDIM(a), b_ndim = cnp.PyArray_NDIM(b), ndim = a_ndim + b_ndim - 2
+    cdef int type_num = cnp.PyArray_TYPE(a)
+    cdef cnp.npy_intp shape[2]
+    cdef size_t m = 1, n = 1, k = cnp.PyArray_DIM(a, a_ndim - 1)
+    cdef matrix left, right, product
+    cdef cnp.ndarray result
+    if <size_t>cnp.PyArray_DIM(b, 0) != k or not fits(a) or not fits(b):
+        return None
+    left = as_row(a)
+    right = as_row(b)
+    if a_ndim == 2:
+        m = shape[0] = cnp.PyArray_DIM(a, 0)
+    if b_ndim == 2:
+        n = shape[ndim - 1] = cnp.PyArray_DIM(b, 1)
+    else:
+        right.row, right.column = right.column, 0
+    if out is None:
+        result = new_array(ndim, shape, type_num, cnp.PyArray_ITEMSIZE(a))
+    else:
+        if not cnp.PyArray_CheckExact(out):
+            return None
+        result = <cnp.ndarray>out
+        if (cnp.PyArray_NDIM(result) != ndim or cnp.PyArray_TYPE(result) != type_num or cnp.PyArray_DIM(result, 0) !=
+                shape[0] or (ndim == 2 and cnp.PyArray_DIM(result, 1) != shape[1]) or not fits(result)
+                or not cnp.PyArray_ISWRITEABLE(result) or folded(result) or overlap(result, a) or overlap(result, b)):
+            return None
+    product = as_row(result)
+    if b_ndim == 1:
+        product.row, product.column = product.column, 0
+    compute(type_num, m, n, k, left, right, product, threads)
+    return result
+
+
+cdef bint foreign(x):
+    """Whether an operand has rules of its own: a subclass of ndarray, or another array type."""
+    return not cnp.PyArray_CheckExact(x) and hasattr(x, "__array_ufunc__") and not np.isscalar(x)
+
+
+# Every matrix of a stack.  The operands have `ndim` dimensions, of which the last two are the matrices'.
+cdef int stacked(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, threads) except -1:
+    cdef int ndim = cnp.PyArray_NDIM(c), level
+    cdef size_t m = cnp.PyArray_DIM(c, ndim - 2), n = cnp.PyArray_DIM(c, ndim - 1), k = cnp.PyArray_DIM(a, ndim - 1)
+    cdef matrix left, right, product
+    cdef cnp.npy_intp index[64]
+    cdef const mlopt_kernels *table = current_table()
+    cdef int type_num = cnp.PyArray_TYPE(c), count = team_size() if threads is None else threads, status = 0
+    if cnp.PyArray_SIZE(c) == 0:
+        return 0
+    left.at, left.row, left.column = cnp.PyArray_BYTES(a), a.strides[ndim - 2], a.strides[ndim - 1]
+    right.at, right.row, right.column = cnp.PyArray_BYTES(b), b.strides[ndim - 2], b.strides[ndim - 1]
+    product.at, product.row, product.column = cnp.PyArray_BYTES(c), c.strides[ndim - 2], c.strides[ndim - 1]
+    for level in range(ndim):
+        index[level] = 0
+    with nogil:
+        while status == 0:
+            status = run(table, type_num, m, n, k, left, right, product, count)
+            level = ndim - 3
+            while level >= 0:
+                index[level] += 1
+                left.at += cnp.PyArray_STRIDE(a, level)
+                right.at += cnp.PyArray_STRIDE(b, level)
+                product.at += cnp.PyArray_STRIDE(c, level)
+                if index[level] < cnp.PyArray_DIM(c, level):
+                    break
+                left.at -= index[level] * cnp.PyArray_STRIDE(a, level)
+                right.at -= index[level] * cnp.PyArray_STRIDE(b, level)
+                product.at -= index[level] * cnp.PyArray_STRIDE(c, level)
+                index[level] = 0
+                level -= 1
+            if level < 0:
+                break
+    if status != 0:
+        raise MemoryError("no memory for the workspace of a matrix product")
+    return 0
+
+
+cdef bint one_matrix(x):
+    """Whether the rows of all matrices of a stack follow each other at one stride."""
+    return all(x.strides[i] == x.strides[i + 1] * x.shape[i + 1] for i in range(x.ndim - 2))
+
+
+@cython.wraparound(True)
+cdef object as_rows(x):
+    """The matrices of a stack below each other, as a view."""
+    rows = int(np.prod(x.shape[:-1]))
+    return np.lib.stride_tricks.as_strided(x, (rows, x.shape[-1]), x.strides[-2:])
+
+
+@cython.wraparound(True)
+cdef object general(a, b, out, threads):
+    if foreign(a) or foreign(b) or (out is not None and not cnp.PyArray_CheckExact(out)):
+        return np.matmul(a, b, out=out)
+    a, b = np.asarray(a), np.asarray(b)
+    real = (np.dtype(np.float32), np.dtype(np.float64))
+    native_a, native_b = a.dtype.newbyteorder("="), b.dtype.newbyteorder("=")
+    if native_a not in real or native_b not in real or a.ndim == 0 or b.ndim == 0:
+        return np.matmul(a, b, out=out)
+    dtype = real[1] if native_a == real[1] or native_b == real[1] else real[0]
+    row, column = a.ndim == 1, b.ndim == 1  # a vector is a row on the left, a column on the right
+    left = a[None, :] if row else a
+    right = b[:, None] if column else b
+    if left.shape[-1] != right.shape[-2]:
+        return np.matmul(a, b, out=out)  # NumPy's error
+    try:
+        batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    except ValueError:
+        return np.matmul(a, b, out=out)
+    shape = batch + (() if row else left.shape[-2:-1]) + (() if column else right.shape[-1:])
+    if out is not None and (out.shape != shape or out.dtype != dtype or not out.flags.writeable or not fits(out)
+                            or folded(out)):
+        return np.matmul(a, b, out=out)
+    left, right = (x if x.dtype == dtype and fits(x) else np.array(x, dtype, order="C") for x in (left, right))
+    cdef cnp.npy_intp dims[64]
+    for i, length in enumerate(shape):
+        dims[i] = length
+    result = out
+    if out is None or overlap(out, left) or overlap(out, right):
+        result = new_array(len(shape), dims, dtype.num, dtype.itemsize)
+    product = result
+    if row:
+        product = product[..., None, :] if not column else product[..., None]
+    if column:
+        product = product[..., None]
+    if right.ndim == 2 and not row and one_matrix(left) and one_matrix(product):
+        left, product = as_rows(left), as_rows(product)
+    left = np.broadcast_to(left, product.shape[:-2] + left.shape[-2:])
+    right = np.broadcast_to(right, product.shape[:-2] + right.shape[-2:])
+    stacked(left, right, product, threads)
+    if out is None:
+        return result[()]
+    if result is not out:
+        out[...] = result
+    return out
+
+
+cdef object checked_threads(num_threads):
+    try:
+        number = operator.index(num_threads)
+    except TypeError:
+        raise TypeError(f"num_threads must be an integer or None, not {type(num_threads).__name__}") from None
+    if not 1 <= number <= 1024:
+        raise ValueError(f"num_threads must be between 1 and 1024, not {number}")
+    return number
+
+
+def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
+    """Matrix product of two arrays.
+
+    Vectors, matrices and stacks of matrices as in :func:`numpy.matmul`. Products of float32 and
+    float64 (and of the two, in float64) are computed by this library's kernels; every other type, and
+    every array that is not a plain ndarray, goes to NumPy's function.
+
+    Parameters
+    ----------
+    a, b : array_like
+        The operands; not scalars.
+    out : ndarray, optional
+        Where to store the result: writable, of the result's shape and dtype. It may overlap `a` and
+        `b`; the result is as if it did not, at the cost of a copy.
+    method : {"auto", "gemm"}, optional
+        How to compute. Both take the blocked product with the ordinary error bound.
+    num_threads : int, optional
+        At most so many threads, whatever :func:`mlopt.set_num_threads` says. A small product uses fewer.
+
+    Returns
+    -------
+    ndarray or scalar
+        The product, `out` if that was given; a scalar for two vectors.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or `method` is not known or not in this version.
+    TypeError
+        If `out` cannot hold the result's type, or `num_threads` is not an integer.
+
+    See Also
+    --------
+    mlopt.dot : Scalar product of two vectors.
+
+    Notes
+    -----
+    Each element of the result is within ``k * eps * sum(abs(a[i, :] * b[:, j]))`` of the exact one. NaN
+    and infinities propagate as in a triple loop. The result does not depend on the number of threads.
+
+    Examples
+    --------
+    >>> import numpy as np, mlopt
+    >>> mlopt.matmul(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[1., 2.],
+           [3., 4.]])
+    """
+    if method != "auto" and method != "gemm":
+        if method == "strassen" or method == "sparse":
+            raise ValueError(f"method={method!r} is not in this version; expected 'auto' or 'gemm'")
+        raise ValueError(f"method={method!r} is not a method; expected 'auto' or 'gemm'")
+    if num_threads is not None:
+        num_threads = checked_threads(num_threads)
+    cdef int type_num
+    if cnp.PyArray_CheckExact(a) and cnp.PyArray_CheckExact(b):
+        type_num = cnp.PyArray_TYPE(<cnp.ndarray>a)
+        if ((type_num == cnp.NPY_DOUBLE or type_num == cnp.NPY_FLOAT) and type_num == cnp.PyArray_TYPE(<cnp.ndarray>b)
+                and 1 <= cnp.PyArray_NDIM(<cnp.ndarray>a) <= 2 and 1 <= cnp.PyArray_NDIM(<cnp.ndarray>b) <= 2
+                and cnp.PyArray_NDIM(<cnp.ndarray>a) + cnp.PyArray_NDIM(<cnp.ndarray>b) > 2):
+            result = plain(<cnp.ndarray>a, <cnp.ndarray>b, out, num_threads)
+            if result is not None:
+                return result
+    return general(a, b, out, num_threads)
+
+
+__all__ = ["matmul"]
