@@ -22,6 +22,7 @@ cdef void slab_release(void *block) noexcept nogil
 cdef size_t slab_usable(void *block) noexcept nogil
 cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil
 cdef size_t slab_trim() noexcept nogil
+
 # gemm: the table for the calling context where the GIL is not held; takes it only where use_isa was ever entered.
 cdef const mlopt_kernels *current_table_nogil() noexcept nogil
 
