@@ -1,0 +1,108 @@
+"""A user's own Cython module that cimports mlopt, built with setuptools."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("Cython", minversion="3.1")
+pytest.importorskip("setuptools")
+
+MODULE = """\
+# cython: language_level=3
+cimport mlopt
+
+def double_precision(const double[::1] x, double[::1] y, const double[:, :] a, double[:, :] b, double[:, :] out):
+    cdef double total
+    with nogil:
+        total = mlopt.dot(x, y)
+        mlopt.axpy(2.0, x, y)
+        mlopt.matmul(a, b, out)
+    return total
+
+def strided(double[:] x, double[:] y):
+    cdef double total
+    with nogil:
+        total = mlopt.dot(x, y)
+        mlopt.axpy(2.0, x, y)
+    return total
+
+def different(float[::1] x, double[::1] y):
+    with nogil:
+        mlopt.dot(x, y)
+
+def single_precision(float[::1] x, const float[::1] y, const float[:, ::1] a, const float[:, :] b, float[:, ::1] out):
+    cdef float total
+    with nogil:
+        total = mlopt.dot(x, y)
+        mlopt.matmul(a, b, out)
+    return total
+"""
+
+# Cython looks for .pxd files along sys.path; an editable install is not on it, hence include_path
+SETUP = """\
+import os
+
+import mlopt
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+extension = Extension("mine", ["mine.pyx"], include_dirs=[mlopt.get_include()])
+setup(ext_modules=cythonize([extension], include_path=[os.path.dirname(os.path.dirname(mlopt.__file__))]))
+"""
+
+CHECK = """\
+import numpy as np
+import mine, mlopt
+
+for dtype, function in ((np.float64, mine.double_precision), (np.float32, mine.single_precision)):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 50)).astype(dtype)
+    a, b = rng.standard_normal((7, 9)).astype(dtype), rng.standard_normal((9, 5)).astype(dtype)
+    out = np.full((7, 5), np.nan, dtype)
+    expected = mlopt.dot(x, y), y + 2 * x
+    for tier in mlopt.available_tiers():
+        with mlopt.use_isa(tier):
+            total = function(x, y.copy(), a, b, out)
+        np.testing.assert_allclose(total, expected[0], rtol=1e-4)
+        np.testing.assert_allclose(out, a @ b, rtol=1e-3, atol=1e-5)
+    function(x, y, a.copy(order="C"), np.asfortranarray(b), out)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-3, atol=1e-5)
+    if dtype == np.float64:
+        np.testing.assert_allclose(y, expected[1])
+    y.flags.writeable = dtype == np.float64
+    for bad in ((x[:-1].copy(), y, a, b, out), (x, y, a, b[:-1], out), (x, y, a, b, out[:-1])):
+        try:
+            function(*bad)
+        except ValueError as error:
+            assert "must be" in str(error), error
+        else:
+            raise AssertionError("no error")
+x, y = np.arange(20.0), np.arange(30.0)
+expected = x[::2] @ y[::3], y[::3] + 2 * x[::2]
+np.testing.assert_allclose(mine.strided(x[::2], y[::3]), expected[0])
+np.testing.assert_array_equal(y[::3], expected[1])
+try:
+    mine.different(np.ones(2, np.float32), np.ones(2))
+except TypeError as error:
+    assert "one element type" in str(error)
+else:
+    raise AssertionError("no error")
+print("checked")
+"""
+
+
+@pytest.mark.slow
+def test_a_users_module(tmp_path):
+    (tmp_path / "mine.pyx").write_text(MODULE)
+    (tmp_path / "setup.py").write_text(SETUP)
+    environment = {**os.environ, "CFLAGS": "-O1 -w", "LDFLAGS": ""}
+    build = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert build.returncode == 0, build.stdout + build.stderr
+    done = subprocess.run([sys.executable, "-c", CHECK], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "checked" in done.stdout
