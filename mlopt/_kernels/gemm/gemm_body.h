@@ -13,7 +13,7 @@ typedef struct F(operand) {
 } F(operand);
 
 /* dst[i * dst_row + p] = a[i, p] */
-static void F(pack_rows)(size_t rows, size_t k, F(operand) a, T *dst, size_t dst_row)
+static void K(pack_rows)(size_t rows, size_t k, F(operand) a, T *dst, size_t dst_row)
 {
     if (a.column == 1) {
         for (size_t i = 0; i < rows; i++) {
@@ -44,7 +44,7 @@ static void F(pack_rows)(size_t rows, size_t k, F(operand) a, T *dst, size_t dst
 }
 
 /* Panels of TILE_COLUMNS columns, one behind the other. */
-static void F(pack_panels)(size_t k, size_t n, F(operand) b, T *dst)
+static void K(pack_panels)(size_t k, size_t n, F(operand) b, T *dst)
 {
     for (size_t j = 0; j < n; j += TILE_COLUMNS, dst += k * TILE_COLUMNS) {
         const size_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
@@ -78,7 +78,7 @@ static void F(pack_panels)(size_t k, size_t n, F(operand) b, T *dst)
 
 /* One block of C.  panel: elements between two panels of B; last_edge: MLOPT_TILE_PADDED for packed B, else
  * MLOPT_TILE_CUT. */
-static void F(block)(size_t m, size_t n, size_t k, F(operand) a, F(operand) b, size_t panel, int last_edge, T *c,
+static void K(block)(size_t m, size_t n, size_t k, F(operand) a, F(operand) b, size_t panel, int last_edge, T *c,
                      ptrdiff_t c_row, ptrdiff_t c_column, int accumulate)
 {
     T buffer[MLOPT_TILE_ROWS * TILE_COLUMNS];
@@ -148,7 +148,7 @@ MLOPT_INLINE void F(dot_columns)(const size_t columns, size_t k, const T *a, con
     }
 }
 
-static void F(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * job)
+static void K(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * job)
 {
     size_t j = 0;
     for (; j + 4 <= job->n; j += 4)
@@ -185,7 +185,7 @@ void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * given)
     if (job.k == 1)
         job.a_column = 1, job.b_row = 0;
     if (job.m <= MLOPT_GEMM_DOT_ROWS && job.a_column == 1 && job.b_row == 1 && job.b_column != 1) {
-        F(dots)(&job);
+        K(dots)(&job);
         return;
     }
     if (job.n == 1)
@@ -208,7 +208,7 @@ void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * given)
             const size_t m = mlopt_gemm_least(job.m - i, mc);
             F(operand) a = {job.a + (ptrdiff_t)i * job.a_row + (ptrdiff_t)p * job.a_column, job.a_row, job.a_column};
             if (pack_a) {
-                F(pack_rows)(m, k, a, a_packed, a_packed_row);
+                K(pack_rows)(m, k, a, a_packed, a_packed_row);
                 a = (F(operand)){a_packed, (ptrdiff_t)a_packed_row, 1};
             }
             for (size_t j = 0; j < job.n; j += nc) {
@@ -216,11 +216,11 @@ void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * given)
                 F(operand) b = {job.b + (ptrdiff_t)p * job.b_row + (ptrdiff_t)j * job.b_column, job.b_row, job.b_column};
                 size_t panel = TILE_COLUMNS;
                 if (pack_b) {
-                    F(pack_panels)(k, n, b, b_packed);
+                    K(pack_panels)(k, n, b, b_packed);
                     b = (F(operand)){b_packed, (ptrdiff_t)TILE_COLUMNS, 1};
                     panel *= k;
                 }
-                F(block)(m, n, k, a, b, panel, pack_b ? MLOPT_TILE_PADDED : MLOPT_TILE_CUT,
+                K(block)(m, n, k, a, b, panel, pack_b ? MLOPT_TILE_PADDED : MLOPT_TILE_CUT,
                          job.c + (ptrdiff_t)i * job.c_row + (ptrdiff_t)j * job.c_column, job.c_row, job.c_column,
                          accumulate);
             }

@@ -1,0 +1,125 @@
+"""The built modules hold instructions above the baseline only where a tier owns the code."""
+
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlopt._kernels import core
+
+pytestmark = [
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86-64 mnemonics"),
+    pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump is not installed"),
+]
+
+CORE = Path(core.__file__)
+ROOT = CORE.parent.parent if CORE.parent.name == "_kernels" else CORE.parent
+TIERS = ("reference", "generic", "avx2_vnni", "avx2", "avx512_vnni", "avx512_bf16", "avx512")
+SUFFIX = re.compile(r"_(" + "|".join(TIERS) + r")(\.\w+)*$")
+# VEX and EVEX encodings all begin with v; BMI2 and MOVBE have no prefix to know them by
+AVX = re.compile(r"^(v(?!err|erw|erb)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|andn$|movbe)")
+AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]|\{%k[0-7]\}")
+INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(\S+)\s*(.*)$")
+FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
+
+
+def functions(module):
+    """Name -> [(address, mnemonic, operands)], in the order of addresses."""
+    text = subprocess.run(
+        ["objdump", "-d", "--no-show-raw-insn", str(module)], capture_output=True, text=True, check=True
+    ).stdout
+    result, current = [], None
+    for line in text.splitlines():
+        if match := FUNCTION.match(line):
+            current = []
+            result.append((match[2], current))
+        elif current is not None and (match := INSTRUCTION.match(line)):
+            current.append((int(match[1], 16), match[2], match[3].split("#")[0].split("<")[0].strip()))
+    return result
+
+
+@pytest.fixture(scope="module")
+def core_functions():
+    result = functions(CORE)
+    if not any(SUFFIX.search(name) for name, _ in result):
+        pytest.skip("the module is stripped of its symbols")
+    return result
+
+
+def level(tier):
+    return 2 if tier.startswith("avx512") else 1 if tier.startswith("avx2") else 0
+
+
+def above(instructions, allowed):
+    """The instructions of a higher level than allowed."""
+    return [
+        f"{mnemonic} {operands}"
+        for _, mnemonic, operands in instructions
+        if (allowed < 2 and AVX512.search(operands)) or (allowed < 1 and AVX.match(mnemonic))
+    ]
+
+
+def test_tier_instructions_only_in_tier_functions(core_functions):
+    names = [name for name, _ in core_functions]
+    tiers = [match[1] if (match := SUFFIX.search(name)) else None for name in names]
+    used = {0: 0, 1: 0, 2: 0}
+    for i, (name, instructions) in enumerate(core_functions):
+        if tiers[i]:
+            allowed = level(tiers[i])
+        elif re.match(r"f(32|64)_", name):
+            # a static function of a kernel source: it lies between functions of its own object
+            before = next((t for t in reversed(tiers[:i]) if t), "generic")
+            after = next((t for t in tiers[i:] if t), "generic")
+            allowed = max(level(before), level(after))
+        else:
+            allowed = 0
+        assert not above(instructions, allowed), f"{name} may not use {above(instructions, allowed)[:3]}"
+        used[allowed] += bool(above(instructions, 0))
+    assert used[1] > 20, "no AVX2 kernels found: is the test looking at the right module?"
+    assert used[2] > 20, "no AVX-512 kernels found: is the test looking at the right module?"
+
+
+def modules():
+    return [path for path in sorted(ROOT.rglob("*.so")) if path.resolve() != CORE.resolve()]
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: path.name.split(".")[0])
+def test_other_modules_are_baseline(module):
+    for name, instructions in functions(module):
+        assert not above(instructions, 0), f"{name} may not use {above(instructions, 0)[:3]}"
+
+
+def innermost_loop(instructions):
+    """The instructions of the backward jump's loop that has the most multiplications."""
+    index = {address: i for i, (address, _, _) in enumerate(instructions)}
+    loops = []
+    for i, (address, mnemonic, operands) in enumerate(instructions):
+        if mnemonic.startswith("j") and re.fullmatch(r"[0-9a-f]+", operands):
+            target = int(operands, 16)
+            if target <= address and target in index:
+                loops.append(instructions[index[target] : i + 1])
+    inner = [a for a in loops if not any(b is not a and b[0][0] >= a[0][0] and b[-1][0] < a[-1][0] for b in loops)]
+    return max(inner, key=lambda loop: sum(m.startswith("vfm") for _, m, _ in loop), default=[])
+
+
+@pytest.mark.parametrize(
+    ("tier", "tile", "register", "accumulators"), [("avx512", "8x3", "zmm", 24), ("avx2", "4x3", "ymm", 12)]
+)
+@pytest.mark.parametrize(("type", "letter"), [("f32", "s"), ("f64", "d")])
+@pytest.mark.parametrize("edge", ["FULL", "PADDED"])
+def test_the_loop_of_the_product(core_functions, tier, tile, register, accumulators, type, letter, edge):
+    name = f"mlopt_tile_{tile}_{edge}_{type}_{tier}"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    assert instructions, f"{name} is not there"
+    loop = innermost_loop(instructions)
+    products = [o for _, m, o in loop if m == f"vfmadd231p{letter}" and register in o]
+    assert products, f"no vfmadd231p{letter} on {register} in the loop of {name}"
+    assert len(products) % accumulators == 0, len(products)
+    assert len({o.split(",")[-1] for o in products}) == accumulators, "an accumulator has no register of its own"
+    spills = [f"{m} {o}" for _, m, o in loop if register in o and re.search(r"\(%r[sb]p", o)]
+    stores = [f"{m} {o}" for _, m, o in loop if register in o and o.endswith(")")]
+    assert not spills
+    assert not stores
