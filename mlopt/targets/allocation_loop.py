@@ -6,6 +6,8 @@ import itertools
 import json
 import sys
 import textwrap
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
 def main() -> None:
@@ -14,7 +16,7 @@ def main() -> None:
     counts = ctypes.c_uint64 * functions
     process, thread = counts(), counts()
     counter.mlopt_allocations_read.argtypes = (counts, counts)
-    names = {
+    names: dict[str, Any] = {
         "__name__": "counted",
         "_counts": (process, thread),
         "_read": counter.mlopt_allocations_read,
@@ -22,10 +24,11 @@ def main() -> None:
     }
     exec(setup, names)
 
-    def loop(code: str):
+    def loop(code: str) -> Callable[[Iterable[None]], None]:
         body = textwrap.indent(textwrap.dedent(code).strip() or "pass", "        ")
         exec(f"def _run(times):\n    _reset()\n    for _ in times:\n{body}\n    _read(*_counts)\n", names)
-        return names["_run"]
+        run: Callable[[Iterable[None]], None] = names["_run"]
+        return run
 
     results = []
     empty, work = loop("pass"), loop(statement)

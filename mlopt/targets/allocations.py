@@ -18,6 +18,7 @@ __all__ = ["AllocationCount", "count_allocations", "count_allocations_of"]
 # In the order of the counters of allocation_counter.c.
 FUNCTIONS = ("malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "memalign", "mmap", "free")
 
+
 @dataclass(frozen=True)
 class AllocationCount:
     """How often code allocated over `iterations` runs; None where it cannot be counted, for the `reason`.
