@@ -130,7 +130,7 @@ def format_runtime() -> str:
             state = "capped, or not on this machine"
         rows.append((f"  {tier['name']}", f"{state}: {tier['purpose']}"))
     for dtype, blocks in info["gemm_blocks"].items():
-        rows.append((f"GEMM {dtype}", "blocks of " + " x ".join(str(size) for size in blocks)))
+        rows.append((f"GEMM {dtype}", "blocks of " + " x ".join(f"{name} {size}" for name, size in blocks.items())))
     rows.append(
         (
             "slab pool",
