@@ -14,6 +14,7 @@ from mlopt.memory import (
     ones_aligned,
     zeros_aligned,
 )
+from mlopt.runtime import config_info, runtime_info, show_config, show_runtime
 from mlopt.vector.reductions import argmax, logsumexp, max, mean, min, norm, softmax, sum, var
 from mlopt.vector.ufuncs import (
     add,

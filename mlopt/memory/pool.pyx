@@ -122,11 +122,11 @@ def trim():
 
 def time_acquire_release(size_t nbytes, size_t calls=100_000):
     """Nanoseconds for one acquire and release of a block, in C, over `calls` calls in a row."""
-    cdef size_t i
+    cdef size_t _i
     cdef double start
     with nogil:
         start = mlopt_seconds()
-        for i in range(calls):
+        for _i in range(calls):
             slab_release(slab_acquire(nbytes))
         start = mlopt_seconds() - start
     return 1e9 * start / calls

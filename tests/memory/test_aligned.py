@@ -11,7 +11,25 @@ import mlopt
 from mlopt.memory import pool
 
 MAKERS = {"empty": mlopt.empty_aligned, "zeros": mlopt.zeros_aligned, "ones": mlopt.ones_aligned}
-TYPES = ["f4", "f8", "f2", "i1", "i8", "u2", "?", "c8", "c16", "g", "S7", "U3", "M8[ns]", ">f8", "V24", "f4,i1", "(2,3)f4"]
+TYPES = [
+    "f4",
+    "f8",
+    "f2",
+    "i1",
+    "i8",
+    "u2",
+    "?",
+    "c8",
+    "c16",
+    "g",
+    "S7",
+    "U3",
+    "M8[ns]",
+    ">f8",
+    "V24",
+    "f4,i1",
+    "(2,3)f4",
+]
 shapes = st.lists(st.integers(0, 9), max_size=4).map(tuple)
 aligns = st.sampled_from([16, 32, 64, 128, 512, 4096, 1 << 16])
 
@@ -68,7 +86,9 @@ def test_padded_rows(rows, columns, planes, dtype):
     assert x.ctypes.data + planes * plane <= block.address + block.nbytes
 
 
-@pytest.mark.parametrize(("columns", "stride"), [(512, 4160), (64, 576), (32, 256), (8, 64), (1, 64), (511, 4160), (100, 832)])
+@pytest.mark.parametrize(
+    ("columns", "stride"), [(512, 4160), (64, 576), (32, 256), (8, 64), (1, 64), (511, 4160), (100, 832)]
+)
 def test_padded_stride_of_doubles(columns, stride):
     assert mlopt.empty_aligned((3, columns), pad_rows=True).strides == (stride, 8)
 
@@ -94,7 +114,7 @@ def test_memory_goes_back_when_the_last_view_is_gone():
 
 def test_failure_leaks_nothing():
     before = pool.pool_statistics()["blocks_in_use"]
-    for bad in [dict(shape=-1), dict(shape=3, align=3), dict(shape=3, dtype=object), dict(shape=1 << 62)]:
+    for bad in [{"shape": -1}, {"shape": 3, "align": 3}, {"shape": 3, "dtype": object}, {"shape": 1 << 62}]:
         with pytest.raises((ValueError, TypeError)):
             mlopt.empty_aligned(**bad)
     assert pool.pool_statistics()["blocks_in_use"] == before
@@ -104,29 +124,29 @@ def test_failure_leaks_nothing():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (dict(shape=-1), ValueError, "negative dimension -1"),
-        (dict(shape=(2, -3)), ValueError, "negative dimension -3"),
-        (dict(shape=2.5), TypeError, "shape.*not float"),
-        (dict(shape="3"), TypeError, "shape.*not str"),
-        (dict(shape=(2, 1.5)), TypeError, "shape.*float is neither"),
-        (dict(shape=None), TypeError, "shape.*not NoneType"),
-        (dict(shape=(1,) * 65), ValueError, "65 dimensions"),
-        (dict(shape=1 << 62), ValueError, "overflows"),
-        (dict(shape=(1 << 32, 1 << 32)), ValueError, "overflows"),
-        (dict(shape=(1 << 40, 1 << 40, 0)), ValueError, "overflows"),
-        (dict(shape=1 << 70), ValueError, "too large"),
-        (dict(shape=1 << 45), MemoryError, "no memory"),
-        (dict(shape=3, dtype=object), TypeError, "dtype object holds objects"),
-        (dict(shape=3, dtype="f8,O"), TypeError, "holds objects"),
-        (dict(shape=3, dtype="S"), TypeError, "no size"),
-        (dict(shape=3, dtype="no type"), TypeError, "no type"),
-        (dict(shape=3, align=0), ValueError, "align=0 must be a power of two"),
-        (dict(shape=3, align=-64), ValueError, "align=-64"),
-        (dict(shape=3, align=48), ValueError, "align=48"),
-        (dict(shape=3, align=1 << 40), ValueError, "align"),
-        (dict(shape=3, align=1 << 80), ValueError, "align"),
-        (dict(shape=3, align=64.0), TypeError, "align must be an integer, not float"),
-        (dict(shape=3, align=4), ValueError, "align=4 is less than float64 needs, which is 8"),
+        ({"shape": -1}, ValueError, "negative dimension -1"),
+        ({"shape": (2, -3)}, ValueError, "negative dimension -3"),
+        ({"shape": 2.5}, TypeError, "shape.*not float"),
+        ({"shape": "3"}, TypeError, "shape.*not str"),
+        ({"shape": (2, 1.5)}, TypeError, "shape.*float is neither"),
+        ({"shape": None}, TypeError, "shape.*not NoneType"),
+        ({"shape": (1,) * 65}, ValueError, "65 dimensions"),
+        ({"shape": 1 << 62}, ValueError, "overflows"),
+        ({"shape": (1 << 32, 1 << 32)}, ValueError, "overflows"),
+        ({"shape": (1 << 40, 1 << 40, 0)}, ValueError, "overflows"),
+        ({"shape": 1 << 70}, ValueError, "too large"),
+        ({"shape": 1 << 45}, MemoryError, "no memory"),
+        ({"shape": 3, "dtype": object}, TypeError, "dtype object holds objects"),
+        ({"shape": 3, "dtype": "f8,O"}, TypeError, "holds objects"),
+        ({"shape": 3, "dtype": "S"}, TypeError, "no size"),
+        ({"shape": 3, "dtype": "no type"}, TypeError, "no type"),
+        ({"shape": 3, "align": 0}, ValueError, "align=0 must be a power of two"),
+        ({"shape": 3, "align": -64}, ValueError, "align=-64"),
+        ({"shape": 3, "align": 48}, ValueError, "align=48"),
+        ({"shape": 3, "align": 1 << 40}, ValueError, "align"),
+        ({"shape": 3, "align": 1 << 80}, ValueError, "align"),
+        ({"shape": 3, "align": 64.0}, TypeError, "align must be an integer, not float"),
+        ({"shape": 3, "align": 4}, ValueError, "align=4 is less than float64 needs, which is 8"),
     ],
 )
 def test_bad_arguments(maker, arguments, error, message):

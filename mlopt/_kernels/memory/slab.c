@@ -271,8 +271,8 @@ static __attribute__((noinline)) uint32_t attach(unsigned size_class)
     atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed);
     const size_t reserved = atomic_fetch_add_explicit(&bytes_reserved, bytes, memory_order_relaxed) + bytes;
     size_t peak = atomic_load_explicit(&bytes_peak, memory_order_relaxed);
-    while (peak < reserved && !atomic_compare_exchange_weak_explicit(&bytes_peak, &peak, reserved,
-                                                                     memory_order_relaxed, memory_order_relaxed))
+    while (peak < reserved && !atomic_compare_exchange_weak_explicit(&bytes_peak, &peak, reserved, memory_order_relaxed,
+                                                                     memory_order_relaxed))
         ;
     return number;
 }
@@ -360,10 +360,7 @@ size_t mlopt_slab_usable(void *block)
     return bytes;
 }
 
-size_t mlopt_slab_class_bytes(size_t bytes)
-{
-    return bytes > (size_t)1 << 40 ? 0 : class_bytes(class_of(bytes));
-}
+size_t mlopt_slab_class_bytes(size_t bytes) { return bytes > (size_t)1 << 40 ? 0 : class_bytes(class_of(bytes)); }
 
 size_t mlopt_slab_trim(void)
 {

@@ -44,9 +44,9 @@
 typedef struct mlopt_slab_statistics {
     size_t blocks_in_use, bytes_in_use;
     size_t blocks_cached, bytes_cached;
-    size_t bytes_peak;      /* the most that was ever in use and cached together */
-    uint64_t hits, misses;  /* acquisitions served from the cache, and from the system */
-    uint64_t returned;      /* blocks given back to the system */
+    size_t bytes_peak;     /* the most that was ever in use and cached together */
+    uint64_t hits, misses; /* acquisitions served from the cache, and from the system */
+    uint64_t returned;     /* blocks given back to the system */
 } mlopt_slab_statistics;
 
 /* A block of at least `bytes` bytes, contents arbitrary; NULL when there is no memory.  0 bytes are a

@@ -1,0 +1,3 @@
+from typing import Any
+
+BUILD_CONFIG: dict[str, Any]
