@@ -34,23 +34,34 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
     INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \
-    INVOKE(moments, type, (n, p[0], (T *)&c->result[0], (T *)&c->result[1]))
+    INVOKE(moments, type, (n, p[0], (T *)&c->result[0], (T *)&c->result[1]))                                           \
+    /* nn: the activation is dims[2]; steps are row lengths */                                                         \
+    INVOKE(dense, type, (n, m, p[0], p[1], step[1], p[2], (mlopt_activation)c->dims[2], p[3], p[4]))                   \
+    INVOKE(dense_backward, type, (n, m, p[0], step[0], p[1], (mlopt_activation)c->dims[2], p[2], p[3]))                \
+    INVOKE(outer, type, (n, m, p[0], p[1], p[2], step[2]))                                                             \
+    INVOKE(bias_activation, type, (n, m, p[0], (mlopt_activation)c->dims[2], p[1], step[1], p[2], step[2]))            \
+    INVOKE(activation_backward, type,                                                                                  \
+           (n, m, (mlopt_activation)c->dims[2], p[0], step[0], p[1], step[1], p[2]))                                   \
+    INVOKE_RESULT(loss, type, (n, m, p[0], step[0], p[1], step[1], (T)c->number, p[2], step[2]))                       \
+    INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \
+    INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
 
 typedef void mlopt_invoker(void *kernel, mlopt_call *call);
 
 #define INVOKE(signature, type, arguments)                                                                             \
     static inline void mlopt_invoke_##signature##_##type(void *kernel, mlopt_call *c)                                  \
     {                                                                                                                  \
-        const size_t n = c->dims[0], *step = c->steps;                                                                 \
+        const size_t n = c->dims[0], m = c->dims[1], *step = c->steps;                                                 \
         mlopt_element_##type **p = (mlopt_element_##type **)c->operands;                                               \
-        (void)n, (void)step;                                                                                           \
+        (void)n, (void)m, (void)step;                                                                                  \
         ((mlopt_##signature##_##type *)kernel) arguments;                                                              \
     }
 #define INVOKE_RESULT(signature, type, arguments)                                                                      \
     static inline void mlopt_invoke_##signature##_##type(void *kernel, mlopt_call *c)                                  \
     {                                                                                                                  \
-        const size_t n = c->dims[0];                                                                                   \
+        const size_t n = c->dims[0], m = c->dims[1], *step = c->steps;                                                 \
         mlopt_element_##type **p = (mlopt_element_##type **)c->operands;                                               \
+        (void)m, (void)step;                                                                                           \
         c->result[0] = (double)((mlopt_##signature##_##type *)kernel)arguments;                                        \
     }
 typedef float mlopt_element_f32;

@@ -53,10 +53,13 @@ cdef class Kernel:
         for i, dim in enumerate(dims):
             call.dims[i] = dim
         for i, operand in enumerate(operands):
+            call.steps[i] = 1 if steps is None else steps[i]
+            if operand is None:  # an operand that the contract lets be NULL
+                call.operands[i] = NULL
+                continue
             if not isinstance(operand, cnp.ndarray):
                 raise TypeError(f"operand {i} must be an ndarray, not {type(operand).__name__}")
             call.operands[i] = cnp.PyArray_DATA(<cnp.ndarray>operand)
-            call.steps[i] = 1 if steps is None else steps[i]
         call.number = number
         return 0
 

@@ -56,4 +56,53 @@ MLOPT_VECTOR_SIGNATURES(double, f64)
 MLOPT_GEMM_SIGNATURE(float, f32)
 MLOPT_GEMM_SIGNATURE(double, f64)
 
+/* nn (nn/nn.h says what each computes) */
+typedef enum mlopt_activation {
+    MLOPT_IDENTITY,
+    MLOPT_RELU,
+    MLOPT_TANH,
+    MLOPT_SIGMOID,
+    MLOPT_GELU,
+    MLOPT_SILU,
+} mlopt_activation;
+
+#define MLOPT_NN_SIGNATURES(T, type)                                                                                   \
+    /* z = x w + bias, out = f(z); one sample */                                                                       \
+    typedef void mlopt_dense_##type(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_row,               \
+                                    const T *bias, mlopt_activation activation, T *z, T *out);                         \
+    /* out = f'(saved) (w delta); one sample */                                                                        \
+    typedef void mlopt_dense_backward_##type(size_t inputs, size_t outputs, const T *w, size_t w_row,                  \
+                                             const T *delta, mlopt_activation activation, const T *saved, T *out);     \
+    /* out = x delta^T */                                                                                              \
+    typedef void mlopt_outer_##type(size_t rows, size_t columns, const T *x, const T *delta, T *out, size_t out_row);  \
+    /* z += bias, out = f(z); a batch */                                                                               \
+    typedef void mlopt_bias_activation_##type(size_t rows, size_t columns, const T *bias, mlopt_activation activation, \
+                                              T *z, size_t z_row, T *out, size_t out_row);                             \
+    /* delta *= f'(saved), sums = column sums of delta; a batch */                                                     \
+    typedef void mlopt_activation_backward_##type(size_t rows, size_t columns, mlopt_activation activation,            \
+                                                  const T *saved, size_t saved_row, T *delta, size_t delta_row,        \
+                                                  T *sums);                                                            \
+    /* the sum of the losses; delta, where given, is scale times its gradient */                                       \
+    typedef double mlopt_loss_##type(size_t rows, size_t columns, const T *output, size_t output_row, const T *target, \
+                                     size_t target_row, T scale, T *delta, size_t delta_row);                          \
+    typedef struct mlopt_adamw_rates_##type {                                                                          \
+        T decay;           /* 1 - lr * weight_decay */                                                                 \
+        T beta1_rest;      /* 1 - beta1 */                                                                             \
+        T beta2;           /* beta2 */                                                                                 \
+        T beta2_rest;      /* 1 - beta2 */                                                                             \
+        T step;            /* lr / (1 - beta1^t) */                                                                    \
+        T root_correction; /* 1 / sqrt(1 - beta2^t) */                                                                 \
+        T eps;                                                                                                         \
+    } mlopt_adamw_rates_##type;                                                                                        \
+    typedef void mlopt_adamw_##type(size_t n, const mlopt_adamw_rates_##type *rates, const T *gradient, T *first,      \
+                                    T *second, T *parameter);                                                          \
+    typedef struct mlopt_sgd_rates_##type {                                                                            \
+        T lr, momentum, weight_decay;                                                                                  \
+    } mlopt_sgd_rates_##type;                                                                                          \
+    typedef void mlopt_sgd_##type(size_t n, const mlopt_sgd_rates_##type *rates, const T *gradient, T *velocity,       \
+                                  T *parameter);
+
+MLOPT_NN_SIGNATURES(float, f32)
+MLOPT_NN_SIGNATURES(double, f64)
+
 #endif

@@ -90,4 +90,17 @@ MLOPT_AVX2_REDUCE(add, _mm_add_ps, _mm_add_pd)
 MLOPT_AVX2_REDUCE(min, _mm_min_ps, _mm_min_pd)
 MLOPT_AVX2_REDUCE(max, _mm_max_ps, _mm_max_pd)
 
+MLOPT_INLINE f32v f32_reduce_add_each(const f32v *rows)
+{
+    const f32v a = _mm256_hadd_ps(_mm256_hadd_ps(rows[0], rows[1]), _mm256_hadd_ps(rows[2], rows[3]));
+    const f32v b = _mm256_hadd_ps(_mm256_hadd_ps(rows[4], rows[5]), _mm256_hadd_ps(rows[6], rows[7]));
+    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+
+MLOPT_INLINE f64v f64_reduce_add_each(const f64v *rows)
+{
+    const f64v a = _mm256_hadd_pd(rows[0], rows[1]), b = _mm256_hadd_pd(rows[2], rows[3]);
+    return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+}
+
 #endif

@@ -71,4 +71,51 @@ MLOPT_INLINE f64m f64_first(size_t n) { return (f64m)_bzhi_u32(0xffu, (unsigned)
 MLOPT_AVX512_REAL(f32, float, f32v, f32m, ps, epi32, int32_t, 23)
 MLOPT_AVX512_REAL(f64, double, f64v, f64m, pd, epi64, int64_t, 52)
 
+/* Transposed sums: each step adds the two halves of every vector and packs two vectors into one. */
+MLOPT_INLINE f32v f32_pair_lanes(f32v a, f32v b)
+{
+    return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+}
+
+MLOPT_INLINE f64v f64_pair_lanes(f64v a, f64v b)
+{
+    return _mm512_add_pd(_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+}
+
+MLOPT_INLINE f32v f32_pair_halves(f32v a, f32v b)
+{
+    const f64v x = _mm512_castps_pd(a), y = _mm512_castps_pd(b);
+    return _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(x, y)), _mm512_castpd_ps(_mm512_unpackhi_pd(x, y)));
+}
+
+MLOPT_INLINE f32v f32_pair_quarters(f32v a, f32v b)
+{
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+}
+
+MLOPT_INLINE f64v f64_pair_quarters(f64v a, f64v b)
+{
+    return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
+}
+
+/* four vectors; each 128-bit quarter holds the four sums over that quarter */
+MLOPT_INLINE f32v f32_quarter_sums(const f32v *rows)
+{
+    return f32_pair_halves(f32_pair_lanes(rows[0], rows[1]), f32_pair_lanes(rows[2], rows[3]));
+}
+
+MLOPT_INLINE f32v f32_reduce_add_each(const f32v *rows)
+{
+    const f32v a = f32_pair_quarters(f32_quarter_sums(rows), f32_quarter_sums(rows + 4));
+    const f32v b = f32_pair_quarters(f32_quarter_sums(rows + 8), f32_quarter_sums(rows + 12));
+    return f32_pair_quarters(a, b);
+}
+
+MLOPT_INLINE f64v f64_reduce_add_each(const f64v *rows)
+{
+    const f64v a = f64_pair_quarters(f64_pair_lanes(rows[0], rows[1]), f64_pair_lanes(rows[2], rows[3]));
+    const f64v b = f64_pair_quarters(f64_pair_lanes(rows[4], rows[5]), f64_pair_lanes(rows[6], rows[7]));
+    return f64_pair_quarters(a, b);
+}
+
 #endif

@@ -126,7 +126,14 @@ typedef f64i f64m;
     MLOPT_INLINE int type##_any(I m) { return type##_bits(m) != 0; }                                                   \
     MLOPT_GENERIC_REDUCE(type, T, V, add, a + b)                                                                       \
     MLOPT_GENERIC_REDUCE(type, T, V, min, a < b ? a : b)                                                               \
-    MLOPT_GENERIC_REDUCE(type, T, V, max, a > b ? a : b)
+    MLOPT_GENERIC_REDUCE(type, T, V, max, a > b ? a : b)                                                               \
+    MLOPT_INLINE V type##_reduce_add_each(const V *rows)                                                               \
+    {                                                                                                                  \
+        T sums[type##_LANES];                                                                                          \
+        for (int r = 0; r < type##_LANES; r++)                                                                         \
+            sums[r] = type##_reduce_add(rows[r]);                                                                      \
+        return type##_load(sums);                                                                                      \
+    }
 
 MLOPT_GENERIC_REAL(f32, float, f32v, f32i, f32u, fmaf, sqrtf, 23)
 MLOPT_GENERIC_REAL(f64, double, f64v, f64i, f64u, fma, sqrt, 52)

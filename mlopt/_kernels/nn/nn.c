@@ -1,0 +1,25 @@
+#include "nn.h"
+
+#include <fenv.h>
+
+#include "../vector/coefficients.h"
+
+#define MLOPT_REAL f32
+#include "../simd/real.h"
+#include "../vector/functions.h"
+#include "activations.h"
+#include "dense.h"
+#include "batch.h"
+#include "losses.h"
+#include "updates.h"
+#include "../simd/real_end.h"
+
+#define MLOPT_REAL f64
+#include "../simd/real.h"
+#include "../vector/functions.h"
+#include "activations.h"
+#include "dense.h"
+#include "batch.h"
+#include "losses.h"
+#include "updates.h"
+#include "../simd/real_end.h"

@@ -1,0 +1,47 @@
+/* Optimiser steps over flat vectors, for one element type. */
+
+MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) *r, const T *gradient, T *first, T *second,
+                                  T *parameter)
+{
+    const V g = F(load_left)(gradient, left);
+    V m = F(load_left)(first, left), v = F(load_left)(second, left), p = F(load_left)(parameter, left);
+    m = F(fma)(F(sub)(g, m), F(set1)(r->beta1_rest), m);
+    v = F(fma)(F(mul)(g, g), F(set1)(r->beta2_rest), F(mul)(v, F(set1)(r->beta2)));
+    p = F(mul)(p, F(set1)(r->decay));
+    const V size = F(fma)(F(sqrt)(v), F(set1)(r->root_correction), F(set1)(r->eps));
+    p = F(fnma)(F(set1)(r->step), F(div)(m, size), p);
+    F(store_left)(first, left, m);
+    F(store_left)(second, left, v);
+    F(store_left)(parameter, left, p);
+}
+
+void K(adamw)(size_t n, const RATES(adamw) *rates, const T *gradient, T *first, T *second, T *parameter)
+{
+    const RATES(adamw) r = *rates;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        F(adamw_vector)(LANES, &r, gradient + i, first + i, second + i, parameter + i);
+    if (i < n)
+        F(adamw_vector)(n - i, &r, gradient + i, first + i, second + i, parameter + i);
+}
+
+MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) *r, const T *gradient, T *velocity, T *parameter)
+{
+    V p = F(load_left)(parameter, left);
+    V step = F(fma)(p, F(set1)(r->weight_decay), F(load_left)(gradient, left));
+    if (velocity) {
+        step = F(fma)(F(load_left)(velocity, left), F(set1)(r->momentum), step);
+        F(store_left)(velocity, left, step);
+    }
+    F(store_left)(parameter, left, F(fnma)(F(set1)(r->lr), step, p));
+}
+
+void K(sgd)(size_t n, const RATES(sgd) *rates, const T *gradient, T *velocity, T *parameter)
+{
+    const RATES(sgd) r = *rates;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        F(sgd_vector)(LANES, &r, gradient + i, velocity ? velocity + i : NULL, parameter + i);
+    if (i < n)
+        F(sgd_vector)(n - i, &r, gradient + i, velocity ? velocity + i : NULL, parameter + i);
+}
