@@ -16,7 +16,8 @@
  *
  * A batch; rows of samples, a multiple z_row ... of elements apart
  *   bias_activation      z += bias, out = f(z).  z may be out.
- *   activation_backward  delta *= f'(saved), sums[j] = sum over the rows of the new delta
+ *   activation_backward  delta *= f'(saved), sums[j] = sum over the rows of the new delta.
+ *                        Of a single row, sums may be delta.
  *   f'(saved) takes what is cheapest: the activation's output for identity, relu, tanh and sigmoid, the
  *   sums z before it for gelu and silu.  The derivative of relu at 0 is 0.
  *
