@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 import numpy as np
 
-from mlopt._kernels.core cimport current_table
+from mlopt._kernels.core cimport current_table, default_blocks
 from mlopt._kernels.dispatch cimport mlopt_kernels
 from mlopt.nn.network cimport *
 from mlopt.nn.optimizers cimport AdamW, Optimizer
@@ -58,19 +58,27 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
 
 
 cdef class Workspace:
-    """Scratch memory of one model or bound object: activations and their gradients."""
-    cdef cnp.ndarray memory
-    cdef void *data
-    cdef size_t capacity  # samples
+    """Scratch memory of one model or bound object: activations, their gradients, packed matrices."""
+    cdef mlopt_workspace at
+    cdef cnp.ndarray samples, product
     cdef bint busy
 
-    cdef int reserve(self, const mlopt_network *network, dtype, size_t rows) except -1:
+    cdef inline int reserve(self, const mlopt_network *network, dtype, size_t rows) except -1:
         if self.busy:
             raise RuntimeError("the model is computing in another thread: use a lock, or one bound object per thread")
-        if rows > self.capacity:
-            self.memory = aligned_zeros((rows * network.sample,), dtype)
-            self.data = cnp.PyArray_DATA(self.memory)
-            self.capacity = rows
+        if rows > self.at.capacity:
+            self.grow(network, dtype, rows)
+        return 0
+
+    cdef int grow(self, const mlopt_network *network, dtype, size_t rows) except -1:
+        self.at.blocks = default_blocks(dtype.itemsize)
+        bytes_needed = mlopt_network_product_bytes(network, self.at.blocks, dtype.itemsize, rows)
+        samples = aligned_zeros((rows * network.sample,), dtype)
+        product = aligned_zeros((bytes_needed,), np.dtype(np.uint8))
+        self.samples, self.product = samples, product
+        self.at.samples = cnp.PyArray_DATA(self.samples)
+        self.at.product = cnp.PyArray_DATA(self.product)
+        self.at.capacity = rows
         return 0
 
 
@@ -245,7 +253,7 @@ cdef class MLP:
                 and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, ndim - 1) == self.outputs
                 and (ndim == 1 or cnp.PyArray_DIM(<cnp.ndarray>y, 0) == cnp.PyArray_DIM(x, 0))):
             return <cnp.ndarray>y
-        samples = np.shape(x)[:-1]
+        samples = np.shape(x)[:ndim - 1]
         given = np.asarray(y)
         if self.network.loss == MLOPT_CROSS_ENTROPY and given.dtype.kind in "iu" and given.shape == samples:
             if given.size and not (0 <= given.min() and given.max() < self.outputs):
@@ -262,7 +270,7 @@ cdef class MLP:
         cdef int ndim = cnp.PyArray_NDIM(x)
         cdef cnp.ndarray array
         if out is None:
-            return aligned_zeros((*np.shape(x)[:-1], self.outputs), self.type)
+            return aligned_zeros((*np.shape(x)[:ndim - 1], self.outputs), self.type)
         if not isinstance(out, cnp.ndarray):
             raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
         array = <cnp.ndarray>out
@@ -270,7 +278,7 @@ cdef class MLP:
             raise TypeError(f"out must be {self.type} as the model is, got {array.dtype}")
         if (cnp.PyArray_NDIM(array) != ndim or <size_t>cnp.PyArray_DIM(array, ndim - 1) != self.outputs
                 or (ndim == 2 and cnp.PyArray_DIM(array, 0) != cnp.PyArray_DIM(x, 0))):
-            raise ValueError(f"out must have shape {(*np.shape(x)[:-1], self.outputs)}, got {np.shape(array)}")
+            raise ValueError(f"out must have shape {(*np.shape(x)[:ndim - 1], self.outputs)}, got {np.shape(array)}")
         if not cnp.PyArray_ISCARRAY(array):
             raise ValueError("out must be C-contiguous, aligned and writeable")
         if overlap(array, x):
@@ -292,10 +300,10 @@ cdef class MLP:
                                         Workspace workspace, void *out) noexcept nogil:
         if self.is_f64:
             mlopt_network_predict_f64(table, &self.network, <const double *>self.parameter_vector.data, rows,
-                                      <const double *>x, <double *>workspace.data, workspace.capacity, <double *>out)
+                                      <const double *>x, &workspace.at, <double *>out)
         else:
             mlopt_network_predict_f32(table, &self.network, <const float *>self.parameter_vector.data, rows,
-                                      <const float *>x, <float *>workspace.data, workspace.capacity, <float *>out)
+                                      <const float *>x, &workspace.at, <float *>out)
 
     cdef inline double compute_gradient(self, const mlopt_kernels *table, size_t rows, const void *x,
                                         const void *target, size_t target_row, Workspace workspace,
@@ -303,20 +311,20 @@ cdef class MLP:
         if self.is_f64:
             return mlopt_network_gradient_f64(
                 table, &self.network, <const double *>self.parameter_vector.data, rows, <const double *>x,
-                <const double *>target, target_row, <double *>workspace.data, workspace.capacity, <double *>gradient)
+                <const double *>target, target_row, &workspace.at, <double *>gradient)
         return mlopt_network_gradient_f32(
             table, &self.network, <const float *>self.parameter_vector.data, rows, <const float *>x,
-            <const float *>target, target_row, <float *>workspace.data, workspace.capacity, <float *>gradient)
+            <const float *>target, target_row, &workspace.at, <float *>gradient)
 
     cdef inline double compute_loss(self, const mlopt_kernels *table, size_t rows, const void *x, const void *target,
                                     size_t target_row, Workspace workspace) noexcept nogil:
         if self.is_f64:
             return mlopt_network_loss_f64(
                 table, &self.network, <const double *>self.parameter_vector.data, rows, <const double *>x,
-                <const double *>target, target_row, <double *>workspace.data, workspace.capacity)
+                <const double *>target, target_row, &workspace.at)
         return mlopt_network_loss_f32(
             table, &self.network, <const float *>self.parameter_vector.data, rows, <const float *>x,
-            <const float *>target, target_row, <float *>workspace.data, workspace.capacity)
+            <const float *>target, target_row, &workspace.at)
 
     cdef void compute_step(self, const mlopt_kernels *table) noexcept nogil:
         cdef const double *rates = self.the_optimizer.rates
@@ -387,7 +395,7 @@ cdef class MLP:
 
     cdef void *one_hot(self, size_t rows, const cnp.npy_intp *labels, size_t row, Workspace workspace) noexcept:
         cdef size_t i, itemsize = 8 if self.is_f64 else 4
-        cdef char *targets = <char *>workspace.data + self.network.targets * workspace.capacity * itemsize
+        cdef char *targets = <char *>workspace.at.samples + self.network.targets * workspace.at.capacity * itemsize
         memset(targets, 0, rows * row * itemsize)
         for i in range(rows):
             if self.is_f64:
@@ -553,7 +561,7 @@ cdef class MLP:
         """
         cdef cnp.ndarray samples = self.samples(self.bindable(x, "x"), "x")
         cdef cnp.ndarray target = self.bindable(y, "y")
-        expected = (*np.shape(samples)[:-1], self.outputs)
+        expected = (*np.shape(samples)[:cnp.PyArray_NDIM(samples) - 1], self.outputs)
         if np.shape(target) != expected:
             raise ValueError(f"y must have shape {expected}, got {np.shape(target)}")
         if cnp.PyArray_SIZE(samples) == 0:

@@ -1,5 +1,5 @@
 # The C side of a network (network.h), declared for Cython.
-from mlopt._kernels.dispatch cimport mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_gemm_blocks, mlopt_kernels
 
 
 cdef extern from "signatures.h" nogil:
@@ -38,20 +38,26 @@ cdef extern from "network.h" nogil:
         size_t deltas[2]
         size_t targets
         size_t sample
+    ctypedef struct mlopt_workspace:
+        void *samples
+        size_t capacity
+        void *product
+        const mlopt_gemm_blocks *blocks
     bint mlopt_keeps_sums(mlopt_activation)
+    size_t mlopt_network_product_bytes(const mlopt_network *, const mlopt_gemm_blocks *, size_t, size_t)
 
     void mlopt_network_predict_f32(const mlopt_kernels *, const mlopt_network *, const float *, size_t, const float *,
-                                   float *, size_t, float *)
+                                   const mlopt_workspace *, float *)
     void mlopt_network_predict_f64(const mlopt_kernels *, const mlopt_network *, const double *, size_t,
-                                   const double *, double *, size_t, double *)
+                                   const double *, const mlopt_workspace *, double *)
     double mlopt_network_loss_f32(const mlopt_kernels *, const mlopt_network *, const float *, size_t, const float *,
-                                  const float *, size_t, float *, size_t)
+                                  const float *, size_t, const mlopt_workspace *)
     double mlopt_network_loss_f64(const mlopt_kernels *, const mlopt_network *, const double *, size_t,
-                                  const double *, const double *, size_t, double *, size_t)
+                                  const double *, const double *, size_t, const mlopt_workspace *)
     double mlopt_network_gradient_f32(const mlopt_kernels *, const mlopt_network *, const float *, size_t,
-                                      const float *, const float *, size_t, float *, size_t, float *)
+                                      const float *, const float *, size_t, const mlopt_workspace *, float *)
     double mlopt_network_gradient_f64(const mlopt_kernels *, const mlopt_network *, const double *, size_t,
-                                      const double *, const double *, size_t, double *, size_t, double *)
+                                      const double *, const double *, size_t, const mlopt_workspace *, double *)
     void mlopt_network_adamw_f32(const mlopt_kernels *, size_t, const double *, double, const float *, float *,
                                  float *)
     void mlopt_network_adamw_f64(const mlopt_kernels *, size_t, const double *, double, const double *, double *,

@@ -1,29 +1,30 @@
 /* The functions of network.h for the element type T. */
 
 /* c = a b, sizes m x k and k x n */
-static inline void NETWORK(product)(const mlopt_kernels *table, size_t m, size_t n, size_t k, const T *a, size_t a_row,
-                                    size_t a_column, const T *b, size_t b_row, size_t b_column, T *c, size_t c_row)
+static inline void NETWORK(product)(const mlopt_kernels *table, const mlopt_workspace *workspace, size_t m, size_t n,
+                                    size_t k, const T *a, size_t a_row, size_t a_column, const T *b, size_t b_row,
+                                    size_t b_column, T *c, size_t c_row)
 {
-    (void)table;
-    for (size_t i = 0; i < m; i++) {
-        for (size_t j = 0; j < n; j++)
-            c[i * c_row + j] = 0;
-        for (size_t l = 0; l < k; l++)
-            for (size_t j = 0; j < n; j++)
-                c[i * c_row + j] += a[i * a_row + l * a_column] * b[l * b_row + j * b_column];
-    }
+    const NN_JOIN(mlopt_gemm_job_, MLOPT_REAL) job = {
+        .m = m, .n = n, .k = k,
+        .a = a, .a_row = (ptrdiff_t)a_row, .a_column = (ptrdiff_t)a_column,
+        .b = b, .b_row = (ptrdiff_t)b_row, .b_column = (ptrdiff_t)b_column,
+        .c = c, .c_row = (ptrdiff_t)c_row, .c_column = 1,
+        .blocks = workspace->blocks, .workspace = workspace->product,
+    };
+    CALL(gemm)(&job);
 }
 
 /* All layers, without the link.  The last one's result goes to out, rows in a row, or where out is
  * NULL into the workspace; returns where it went and the elements from row to row. */
 static inline T *NETWORK(forward)(const mlopt_kernels *table, const mlopt_network *network, const T *parameters,
-                                  size_t rows, const T *x, T *workspace, size_t capacity, T *out, size_t *out_row)
+                                  size_t rows, const T *x, const mlopt_workspace *workspace, T *out, size_t *out_row)
 {
     const mlopt_layer *layer = network->layers, *last = layer + network->count - 1;
     const T *input = x;
     size_t input_row = layer->inputs;
     for (;; layer++) {
-        T *result = workspace + layer->out * capacity;
+        T *result = AT(layer->out);
         size_t result_row = layer->row;
         if (layer == last && out) {
             result = out;
@@ -32,15 +33,15 @@ static inline T *NETWORK(forward)(const mlopt_kernels *table, const mlopt_networ
         T *z = result;
         size_t z_row = result_row;
         if (layer->z != layer->out) {
-            z = workspace + layer->z * capacity;
+            z = AT(layer->z);
             z_row = layer->row;
         }
         const T *weights = parameters + layer->weights, *bias = parameters + layer->bias;
         if (rows == 1)
             CALL(dense)(layer->inputs, layer->outputs, input, weights, layer->row, bias, layer->activation, z, result);
         else {
-            NETWORK(product)(table, rows, layer->outputs, layer->inputs, input, input_row, 1, weights, layer->row, 1,
-                             z, z_row);
+            NETWORK(product)(table, workspace, rows, layer->outputs, layer->inputs, input, input_row, 1, weights,
+                             layer->row, 1, z, z_row);
             CALL(bias_activation)(rows, layer->outputs, bias, layer->activation, z, z_row, result, result_row);
         }
         if (layer == last) {
@@ -54,11 +55,11 @@ static inline T *NETWORK(forward)(const mlopt_kernels *table, const mlopt_networ
 
 /* out is (rows, outputs) without gaps. */
 static inline void NETWORK(predict)(const mlopt_kernels *table, const mlopt_network *network, const T *parameters,
-                                    size_t rows, const T *x, T *workspace, size_t capacity, T *out)
+                                    size_t rows, const T *x, const mlopt_workspace *workspace, T *out)
 {
     const size_t outputs = network->layers[network->count - 1].outputs;
     size_t out_row;
-    NETWORK(forward)(table, network, parameters, rows, x, workspace, capacity, out, &out_row);
+    NETWORK(forward)(table, network, parameters, rows, x, workspace, out, &out_row);
     if (network->link == MLOPT_LINK_SOFTMAX)
         for (size_t i = 0; i < rows; i++)
             CALL(softmax)(outputs, out + i * outputs, out + i * outputs);
@@ -87,58 +88,58 @@ static inline double NETWORK(loss_of)(const mlopt_kernels *table, const mlopt_ne
 }
 
 static inline double NETWORK(loss)(const mlopt_kernels *table, const mlopt_network *network, const T *parameters,
-                                   size_t rows, const T *x, const T *target, size_t target_row, T *workspace,
-                                   size_t capacity)
+                                   size_t rows, const T *x, const T *target, size_t target_row,
+                                   const mlopt_workspace *workspace)
 {
     size_t row;
-    const T *output = NETWORK(forward)(table, network, parameters, rows, x, workspace, capacity, NULL, &row);
+    const T *output = NETWORK(forward)(table, network, parameters, rows, x, workspace, NULL, &row);
     return NETWORK(loss_of)(table, network, rows, output, row, target, target_row, NULL, 0);
 }
 
 /* One sample: the gradient of a layer's sums is the gradient of its biases, so it is made in place. */
 static inline double NETWORK(gradient_one)(const mlopt_kernels *table, const mlopt_network *network,
-                                           const T *parameters, const T *x, const T *target, T *workspace,
-                                           size_t capacity, T *gradient)
+                                           const T *parameters, const T *x, const T *target,
+                                           const mlopt_workspace *workspace, T *gradient)
 {
     const mlopt_layer *first = network->layers, *layer = first + network->count - 1;
     size_t row;
-    const T *output = NETWORK(forward)(table, network, parameters, 1, x, workspace, capacity, NULL, &row);
+    const T *output = NETWORK(forward)(table, network, parameters, 1, x, workspace, NULL, &row);
     T *delta = gradient + layer->bias;
     const double loss = NETWORK(loss_of)(table, network, 1, output, row, target, row, delta, row);
     if (layer->activation != MLOPT_IDENTITY)
-        CALL(activation_backward)(1, layer->outputs, layer->activation, workspace + layer->z * capacity, row, delta,
+        CALL(activation_backward)(1, layer->outputs, layer->activation, AT(layer->z), row, delta,
                                   row, delta);
     for (;; layer--) {
-        const T *input = layer == first ? x : workspace + layer[-1].out * capacity;
+        const T *input = layer == first ? x : AT(layer[-1].out);
         CALL(outer)(layer->inputs, layer->outputs, input, delta, gradient + layer->weights, layer->row);
         if (layer == first)
             return loss;
         T *below = gradient + layer[-1].bias;
         CALL(dense_backward)(layer->inputs, layer->outputs, parameters + layer->weights, layer->row, delta,
-                             layer[-1].activation, workspace + layer[-1].z * capacity, below);
+                             layer[-1].activation, AT(layer[-1].z), below);
         delta = below;
     }
 }
 
 static inline double NETWORK(gradient_batch)(const mlopt_kernels *table, const mlopt_network *network,
                                              const T *parameters, size_t rows, const T *x, const T *target,
-                                             size_t target_row, T *workspace, size_t capacity, T *gradient)
+                                             size_t target_row, const mlopt_workspace *workspace, T *gradient)
 {
     const mlopt_layer *first = network->layers, *layer = first + network->count - 1;
     size_t row;
-    const T *output = NETWORK(forward)(table, network, parameters, rows, x, workspace, capacity, NULL, &row);
-    T *delta = workspace + network->deltas[0] * capacity, *below = workspace + network->deltas[1] * capacity;
+    const T *output = NETWORK(forward)(table, network, parameters, rows, x, workspace, NULL, &row);
+    T *delta = AT(network->deltas[0]), *below = AT(network->deltas[1]);
     const double loss = NETWORK(loss_of)(table, network, rows, output, row, target, target_row, delta, row);
     for (;; layer--) {
-        CALL(activation_backward)(rows, layer->outputs, layer->activation, workspace + layer->z * capacity, layer->row,
+        CALL(activation_backward)(rows, layer->outputs, layer->activation, AT(layer->z), layer->row,
                                   delta, layer->row, gradient + layer->bias);
-        const T *input = layer == first ? x : workspace + layer[-1].out * capacity;
+        const T *input = layer == first ? x : AT(layer[-1].out);
         const size_t input_row = layer == first ? layer->inputs : layer[-1].row;
-        NETWORK(product)(table, layer->inputs, layer->outputs, rows, input, 1, input_row, delta, layer->row, 1,
-                         gradient + layer->weights, layer->row);
+        NETWORK(product)(table, workspace, layer->inputs, layer->outputs, rows, input, 1, input_row, delta, layer->row,
+                         1, gradient + layer->weights, layer->row);
         if (layer == first)
             return loss;
-        NETWORK(product)(table, rows, layer->inputs, layer->outputs, delta, layer->row, 1,
+        NETWORK(product)(table, workspace, rows, layer->inputs, layer->outputs, delta, layer->row, 1,
                          parameters + layer->weights, 1, layer->row, below, layer[-1].row);
         T *const done = delta;
         delta = below;
@@ -148,12 +149,12 @@ static inline double NETWORK(gradient_batch)(const mlopt_kernels *table, const m
 
 /* The gradient of the mean loss over the rows; returns that loss. */
 static inline double NETWORK(gradient)(const mlopt_kernels *table, const mlopt_network *network, const T *parameters,
-                                       size_t rows, const T *x, const T *target, size_t target_row, T *workspace,
-                                       size_t capacity, T *gradient)
+                                       size_t rows, const T *x, const T *target, size_t target_row,
+                                       const mlopt_workspace *workspace, T *gradient)
 {
-    return rows == 1 ? NETWORK(gradient_one)(table, network, parameters, x, target, workspace, capacity, gradient)
+    return rows == 1 ? NETWORK(gradient_one)(table, network, parameters, x, target, workspace, gradient)
                      : NETWORK(gradient_batch)(table, network, parameters, rows, x, target, target_row, workspace,
-                                               capacity, gradient);
+                                               gradient);
 }
 
 /* Step number t (from 1) of AdamW; moments: first then second, n elements each. */
