@@ -17,7 +17,11 @@ def rows(*signatures):
     ]
 
 
-@pytest.fixture(params=available_tiers())
+# A tier whose table takes every kernel from lower tiers computes nothing of its own.
+TIERS = [tier for tier in available_tiers() if any(row["origin"][tier] == tier for row in kernel_report())]
+
+
+@pytest.fixture(params=TIERS)
 def tier(request):
     return request.param
 
