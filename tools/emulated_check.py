@@ -3,9 +3,9 @@
 import sys
 
 import numpy as np
-from mlopt._kernels.core import kernel_report
 
 import mlopt
+from mlopt._kernels.core import kernel_report
 
 expected = sys.argv[1]
 tiers = mlopt.available_tiers()

@@ -1,7 +1,7 @@
 #!/bin/sh
 # usage: PYTHON=... tools/test_emulated.sh [pytest arguments]
 # Import and kernel tests on processors that this machine is not: Nehalem (reference and generic tier),
-# and Haswell (avx2), as qemu emulates them.  And one program that must die there of its AVX2 instruction.
+# and Haswell (avx2), as qemu emulates them: every STRIDE-th kernel test (29), all of them with STRIDE=1.  And one program that must die there of its AVX2 instruction.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 [ "$(uname -m)" = x86_64 ] || { echo "test-emulated: skipped, the processors are x86-64 ones"; exit 0; }
@@ -14,7 +14,7 @@ emulated() {
     processor=$1
     shift
     env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE -u MLOPT_MAX_ISA OPENBLAS_NUM_THREADS=1 PYTHONSAFEPATH=1 \
-        PYTHONPATH="$root/build/emulated/site:$paths" qemu-x86_64 -cpu "$processor" "$PYTHON" -S "$@" 2> "$errors"
+        PYTHONPATH="$root/build/emulated/site:$root/tools:$paths" STRIDE="${STRIDE:-29}" qemu-x86_64 -cpu "$processor" "$PYTHON" -S "$@" 2> "$errors"
 }
 errors=$root/build/emulated.errors
 fail() {
@@ -37,7 +37,7 @@ for machine in Nehalem:generic Haswell:avx2; do
     echo "$processor"
     emulated "$processor" "$root/tools/emulated_check.py" "${machine#*:}" || fail "check failed on a $processor"
     if [ $# -gt 0 ] || [ -n "$(find tests/kernels -name 'test_*.py' 2> /dev/null)" ]; then
-        emulated "$processor" -m pytest -q -p no:cacheprovider -p no:xdist -x \
+        emulated "$processor" -m pytest -q -p no:cacheprovider -p no:xdist -p every_nth -x \
             -m "not slow and not peer and not no_emulator" "${@:-tests/kernels}" || fail "tests failed on a $processor"
     fi
 done

@@ -11,26 +11,8 @@ import mlopt
 from mlopt.memory import pool
 
 MIB = 1 << 20
-REQUESTS = [
-    0,
-    1,
-    63,
-    64,
-    65,
-    256,
-    257,
-    320,
-    321,
-    1000,
-    4096,
-    4097,
-    100_000,
-    MIB - 1,
-    MIB,
-    2 * MIB - 1,
-    2 * MIB,
-    9_000_000,
-]
+SMALL_REQUESTS = [0, 1, 63, 64, 65, 256, 257, 320, 321, 1000, 4096, 4097, 100_000]
+REQUESTS = [*SMALL_REQUESTS, MIB - 1, MIB, 2 * MIB - 1, 2 * MIB, 9_000_000]
 
 
 @pytest.mark.parametrize("request_bytes", REQUESTS)

@@ -85,7 +85,7 @@ threading.Thread(target=work, daemon=True).start()
 
 def test_factory(tmp_path, monkeypatch):
     (tmp_path / "counted_work.py").write_text("def make():\n    return bytearray\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")])))
     assert count_allocations_of("counted_work:make", iterations=300).allocations_with_objects >= 300
     with pytest.raises(RuntimeError, match="no_such"):
         count_allocations_of("counted_work:no_such")
