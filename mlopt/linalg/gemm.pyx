@@ -1,7 +1,7 @@
 """The product kernel with workspace and threads; and on any tier with any blocks, for tests and benchmarks."""
 cimport numpy as cnp
 
-from mlopt._kernels.core cimport default_blocks, table_of
+from mlopt._kernels.core cimport default_blocks, slab_acquire, slab_release, table_of
 from mlopt._kernels.dispatch cimport (
     mlopt_gemm_blocks,
     mlopt_gemm_job_f32,
@@ -14,11 +14,6 @@ from mlopt._kernels.threads cimport gemm_panels, gemm_split_f32, gemm_split_f64
 cnp.import_array()
 
 
-cdef extern from "gemm/workspace.h" nogil:
-    void *mlopt_workspace_acquire(size_t)
-    void mlopt_workspace_release(void *)
-
-
 cdef const mlopt_gemm_blocks *blocks_f32 = default_blocks(4)
 cdef const mlopt_gemm_blocks *blocks_f64 = default_blocks(8)
 
@@ -27,14 +22,14 @@ cdef int run_f32(const mlopt_kernels *table, mlopt_gemm_job_f32 *job, int thread
     cdef int panels = gemm_panels(job.m, job.n, job.k, threads) if threads > 1 else 1
     job.blocks = blocks_f32
     cdef size_t bytes = (mlopt_gemm_workspace_bytes(job.blocks, 4, job.m, job.n, job.k) + 63) // 64 * 64
-    job.workspace = mlopt_workspace_acquire(bytes * panels)
+    job.workspace = slab_acquire(bytes * panels)
     if job.workspace == NULL:
         return -1
     if panels == 1:
         table.gemm_f32(job)
     else:
         gemm_split_f32(table.gemm_f32, job, panels, bytes)
-    mlopt_workspace_release(job.workspace)
+    slab_release(job.workspace)
     return 0
 
 
@@ -42,14 +37,14 @@ cdef int run_f64(const mlopt_kernels *table, mlopt_gemm_job_f64 *job, int thread
     cdef int panels = gemm_panels(job.m, job.n, job.k, threads) if threads > 1 else 1
     job.blocks = blocks_f64
     cdef size_t bytes = (mlopt_gemm_workspace_bytes(job.blocks, 8, job.m, job.n, job.k) + 63) // 64 * 64
-    job.workspace = mlopt_workspace_acquire(bytes * panels)
+    job.workspace = slab_acquire(bytes * panels)
     if job.workspace == NULL:
         return -1
     if panels == 1:
         table.gemm_f64(job)
     else:
         gemm_split_f64(table.gemm_f64, job, panels, bytes)
-    mlopt_workspace_release(job.workspace)
+    slab_release(job.workspace)
     return 0
 
 

@@ -9,8 +9,8 @@ cimport numpy as cnp
 from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64, mlopt_kernels
 from mlopt._kernels.threads cimport team_size
-from mlopt.linalg.allocate cimport new_array
 from mlopt.linalg.gemm cimport run_f32, run_f64
+from mlopt.memory.aligned cimport aligned_array
 
 cnp.import_array()
 
@@ -151,7 +151,7 @@ cdef object plain(cnp.ndarray a, cnp.ndarray b, object out, object threads):
     else:
         right.row, right.column = right.column, 0
     if out is None:
-        result = new_array(ndim, shape, type_num, cnp.PyArray_ITEMSIZE(a))
+        result = aligned_array(ndim, shape, type_num, False)
     else:
         if not cnp.PyArray_CheckExact(out):
             return None
@@ -251,7 +251,7 @@ cdef object general(a, b, out, threads):
         dims[i] = length
     result = out
     if out is None or overlap(out, left) or overlap(out, right):
-        result = new_array(len(shape), dims, dtype.num, dtype.itemsize)
+        result = aligned_array(len(shape), dims, dtype.num, False)
     product = result
     if row:
         product = product[..., None, :] if not column else product[..., None]

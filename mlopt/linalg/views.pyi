@@ -1,0 +1,1 @@
+# Only functions for Cython: see views.pxd.
