@@ -12,7 +12,8 @@
 #define MLOPT_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define MLOPT_UNROLL_FULLY _Pragma("clang loop unroll(full)")
-#define MLOPT_UNROLL(times) MLOPT_PRAGMA(clang loop unroll_count(times))
+/* clang gathers the loads of all unrolled steps at the top of a loop, and then spills what they displace */
+#define MLOPT_UNROLL(times) MLOPT_PRAGMA(clang loop unroll(disable))
 #else
 #define MLOPT_UNROLL_FULLY _Pragma("GCC unroll 64")
 #define MLOPT_UNROLL(times) MLOPT_PRAGMA(GCC unroll times)
