@@ -1,6 +1,6 @@
 """CPU machine learning at the limit of the machine: AVX-512 kernels behind NumPy arrays."""
 
-from mlopt import linalg, nn
+from mlopt import features, linalg, nn
 from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
 from mlopt._kernels.threads import get_num_threads, set_num_threads

@@ -39,6 +39,10 @@ cdef extern from "signatures.h" nogil:
     ctypedef void mlopt_scale_f64(size_t, double, const double *, double *) noexcept
     ctypedef void mlopt_row_f32(size_t, const float *, float *) noexcept
     ctypedef void mlopt_row_f64(size_t, const double *, double *) noexcept
+    # features
+    ctypedef struct mlopt_features_plan:
+        pass
+    ctypedef void mlopt_features_update_f64(const mlopt_features_plan *, void *, const double *, double *) noexcept
 
     # gemm
     ctypedef struct mlopt_gemm_blocks:
@@ -117,6 +121,8 @@ cdef extern from "dispatch.h" nogil:
         # gemm
         mlopt_gemm_f32 *gemm_f32
         mlopt_gemm_f64 *gemm_f64
+        # features
+        mlopt_features_update_f64 *features_update_f64
 
     ctypedef struct mlopt_kernel_info:
         const char *family

@@ -46,6 +46,10 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \
     INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
 
+/* Rows of one type only. */
+#define MLOPT_INVOCATIONS_F64                                                                                          \
+    INVOKE(features_update, f64, ((const struct mlopt_features_plan *)p[0], p[1], p[2], p[3]))
+
 typedef void mlopt_invoker(void *kernel, mlopt_call *call);
 
 #define INVOKE(signature, type, arguments)                                                                             \
@@ -68,6 +72,7 @@ typedef float mlopt_element_f32;
 typedef double mlopt_element_f64;
 MLOPT_INVOCATIONS(float, f32)
 MLOPT_INVOCATIONS(double, f64)
+MLOPT_INVOCATIONS_F64
 #undef INVOKE
 #undef INVOKE_RESULT
 
@@ -80,6 +85,7 @@ static inline mlopt_invoker *mlopt_find_invoker(const mlopt_kernel_info *info)
 #define INVOKE_RESULT INVOKE
     MLOPT_INVOCATIONS(float, f32)
     MLOPT_INVOCATIONS(double, f64)
+    MLOPT_INVOCATIONS_F64
 #undef INVOKE
 #undef INVOKE_RESULT
     return NULL;

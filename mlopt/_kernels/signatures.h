@@ -105,4 +105,9 @@ typedef enum mlopt_activation {
 MLOPT_NN_SIGNATURES(float, f32)
 MLOPT_NN_SIGNATURES(double, f64)
 
+/* features: features/features.h */
+struct mlopt_features_plan;
+typedef void mlopt_features_update_f64(const struct mlopt_features_plan *plan, void *state, const double *bar,
+                                       double *out);
+
 #endif

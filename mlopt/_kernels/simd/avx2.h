@@ -73,6 +73,12 @@ MLOPT_INLINE __m256i f64_first(size_t n) { return _mm256_loadu_si256((const __m2
 MLOPT_AVX2_REAL(f32, float, f32v, ps, epi32, epi32, int32_t, 23)
 MLOPT_AVX2_REAL(f64, double, f64v, pd, epi64, epi64x, int64_t, 52)
 
+/* loads and inserts: the gather instruction takes longer */
+MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
+{
+    return _mm256_set_pd(p[at[3]], p[at[2]], p[at[1]], p[at[0]]);
+}
+
 #define MLOPT_AVX2_REDUCE(word, op_ps, op_pd)                                                                          \
     MLOPT_INLINE float f32_reduce_##word(f32v v)                                                                       \
     {                                                                                                                  \

@@ -118,4 +118,10 @@ MLOPT_INLINE f64v f64_reduce_add_each(const f64v *rows)
     return f64_pair_quarters(a, b);
 }
 
+/* loads and inserts: the gather instruction takes twice as long on Zen, and is slow on patched Intel cores */
+MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
+{
+    return _mm512_set_pd(p[at[7]], p[at[6]], p[at[5]], p[at[4]], p[at[3]], p[at[2]], p[at[1]], p[at[0]]);
+}
+
 #endif

@@ -138,4 +138,12 @@ typedef f64i f64m;
 MLOPT_GENERIC_REAL(f32, float, f32v, f32i, f32u, fmaf, sqrtf, 23)
 MLOPT_GENERIC_REAL(f64, double, f64v, f64i, f64u, fma, sqrt, 52)
 
+MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
+{
+    f64v v;
+    for (int i = 0; i < f64_LANES; i++)
+        v[i] = p[at[i]];
+    return v;
+}
+
 #endif

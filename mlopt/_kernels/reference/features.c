@@ -1,0 +1,313 @@
+/* The features family, textbook form: every window is recomputed from its ring, one value at a time.
+ *
+ * What the vector tiers carry from bar to bar is written too, computed anew, so that a stream may go
+ * over to another tier after any bar.  An exponential average and a running total have no window:
+ * they take one step of their recursion. */
+#include "reference.h"
+
+#include "../features/features.h"
+
+#include <string.h>
+
+#define MLOPT_REAL f64
+#include "../simd/real.h"
+
+#define INDEX(row) (((const int64_t *)parameters)[(row) * lanes + lane])
+#define NUMBER(row) (parameters[(row) * lanes + lane])
+#define STATE(row) (memory[(row) * lanes + lane])
+#define EACH_LANE(step)                                                                                                \
+    const int64_t lanes = (step)->lanes;                                                                               \
+    double *values = state + (step)->values, *memory = state + (step)->state;                                          \
+    (void)memory;                                                                                                      \
+    for (int64_t lane = 0; lane < (step)->used; lane++)
+
+/* The value `back` bars before bar `now`. */
+static double ring_value(const double *state, int64_t base, int64_t mask, int64_t back, int64_t now)
+{
+    return state[base + ((now - back) & mask)];
+}
+
+static double larger(double a, double b) { return a > b ? a : b; }
+static double smaller(double a, double b) { return a < b ? a : b; }
+
+static void step_bar(const mlopt_features_step *step, mlopt_features_state *header, const double *bar)
+{
+    double *series = (double *)header + step->values;
+    const double open = bar[0], high = bar[1], low = bar[2], close = bar[3], volume = bar[4];
+    const int first = header->bars == 0;
+    const double last_close = first ? close : header->last[3];
+    const double typical = (high + low + close) / 3;
+    const double last_typical = first ? typical : (header->last[1] + header->last[2] + header->last[3]) / 3;
+    series[MLOPT_SERIES_zero] = 0;
+    series[MLOPT_SERIES_open] = open;
+    series[MLOPT_SERIES_high] = high;
+    series[MLOPT_SERIES_low] = low;
+    series[MLOPT_SERIES_close] = close;
+    series[MLOPT_SERIES_volume] = volume;
+    series[MLOPT_SERIES_typical] = typical;
+    series[MLOPT_SERIES_range] = high - low;
+    series[MLOPT_SERIES_body] = close - open;
+    series[MLOPT_SERIES_upper_shadow] = high - larger(open, close);
+    series[MLOPT_SERIES_lower_shadow] = smaller(open, close) - low;
+    series[MLOPT_SERIES_money] = typical * volume;
+    series[MLOPT_SERIES_signed_volume] = volume * (first ? 1 : (close > last_close) - (close < last_close));
+    series[MLOPT_SERIES_change] = close - last_close;
+    series[MLOPT_SERIES_gain] = larger(close - last_close, 0);
+    series[MLOPT_SERIES_loss] = larger(last_close - close, 0);
+    series[MLOPT_SERIES_true_range] = larger(high - low, larger(fabs(high - last_close), fabs(low - last_close)));
+    series[MLOPT_SERIES_inflow] = typical > last_typical ? typical * volume : 0;
+    series[MLOPT_SERIES_outflow] = typical < last_typical ? typical * volume : 0;
+}
+
+static void step_push(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        const int64_t slot = INDEX(1) + (now & INDEX(2));
+        state[slot] = now >= INDEX(3) ? state[INDEX(0)] : 0;
+        state[slot + INDEX(2) + 1] = state[slot];
+    }
+    (void)values;
+}
+
+static void step_lag(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step) values[lane] = ring_value(state, INDEX(0), INDEX(1), INDEX(2), now);
+}
+
+static void step_linear(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    (void)now;
+    EACH_LANE(step) values[lane] = NUMBER(3) * (state[INDEX(0)] + NUMBER(2) * state[INDEX(1)]) + NUMBER(4);
+}
+
+static void step_product(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    (void)now;
+    EACH_LANE(step) values[lane] = state[INDEX(0)] * state[INDEX(1)];
+}
+
+static void step_quotient(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    (void)now;
+    EACH_LANE(step)
+    {
+        const double dividend = state[INDEX(0)] + NUMBER(4) * state[INDEX(1)];
+        const double divisor = state[INDEX(2)] + NUMBER(5) * state[INDEX(3)];
+        values[lane] = divisor == 0 ? 0 : NUMBER(6) * dividend / divisor + NUMBER(7);
+    }
+}
+
+static void step_logarithm(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    (void)now;
+    EACH_LANE(step) values[lane] = state[INDEX(1)] == 0 ? 0 : log(state[INDEX(0)] / state[INDEX(1)]);
+}
+
+static void step_root(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    (void)now;
+    EACH_LANE(step) values[lane] = sqrt(larger(state[INDEX(0)] * NUMBER(1), 0));
+}
+
+/* The fresh sum's age after this bar: at `count` it starts again. */
+static int64_t next_age(double age, int64_t count) { return (int64_t)age + 1 == count ? 0 : (int64_t)age + 1; }
+
+static void step_sum(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        const int64_t count = INDEX(3), age = next_age(STATE(4), count);
+        double total = 0, fresh = 0;
+        STATE(5) = 0;
+        for (int64_t back = count - 1; back >= 0; back--) {
+            const double x = ring_value(state, INDEX(1), INDEX(2), back, now);
+            total += x;
+            STATE(5) += x != 0;
+        }
+        for (int64_t back = age - 1; back >= 0; back--)
+            fresh += ring_value(state, INDEX(1), INDEX(2), back, now);
+        values[lane] = total / NUMBER(5);
+        STATE(0) = total;
+        STATE(2) = fresh;
+        STATE(1) = STATE(3) = 0;
+        STATE(4) = (double)age;
+    }
+}
+
+static void step_weighted(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        const int64_t count = INDEX(3), age = next_age(STATE(4), count);
+        double total = 0, fresh = 0;
+        for (int64_t back = count - 1; back >= 0; back--)
+            total += (double)(count - back) * ring_value(state, INDEX(1), INDEX(2), back, now);
+        for (int64_t back = age - 1; back >= 0; back--)
+            fresh += (double)(age - back) * ring_value(state, INDEX(1), INDEX(2), back, now);
+        values[lane] = total / NUMBER(5);
+        STATE(0) = total;
+        STATE(2) = fresh;
+        STATE(1) = STATE(3) = 0;
+        STATE(4) = (double)age;
+    }
+}
+
+static void step_moments(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        const int64_t start = (int64_t)NUMBER(5), window = INDEX(3);
+        if (now < start)
+            continue;
+        const int64_t count = now - start + 1 < window ? now - start + 1 : window;
+        const double latest = ring_value(state, INDEX(1), INDEX(2), 0, now);
+        double first = 0, second = 0, squares = 0;
+        for (int64_t back = count - 1; back >= 0; back--) {
+            const double x = ring_value(state, INDEX(1), INDEX(2), back, now);
+            first += x - latest;
+            second += (x - latest) * (x - latest);
+        }
+        const double mean = latest + first / (double)count; /* exact where the series stands still */
+        for (int64_t back = count - 1; back >= 0; back--) {
+            const double x = ring_value(state, INDEX(1), INDEX(2), back, now);
+            squares += (x - mean) * (x - mean);
+        }
+        values[lane] = mean;
+        values[lanes + lane] = sqrt(squares / (double)count);
+        STATE(0) = latest;
+        STATE(1) = first;
+        STATE(3) = second;
+        STATE(2) = STATE(4) = 0;
+
+        const int64_t age = next_age(STATE(10), window);
+        if (now == start || age == 0)
+            STATE(5) = latest;
+        double fresh = 0, fresh_second = 0;
+        for (int64_t back = age - 1; back >= 0; back--) {
+            const double d = ring_value(state, INDEX(1), INDEX(2), back, now) - STATE(5);
+            fresh += d;
+            fresh_second += d * d;
+        }
+        STATE(6) = fresh;
+        STATE(8) = fresh_second;
+        STATE(7) = STATE(9) = 0;
+        STATE(10) = (double)age;
+    }
+}
+
+static void step_average(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        const double x = state[INDEX(0)], alpha = NUMBER(1), count = NUMBER(2), last = STATE(0);
+        const double seen = (double)now - NUMBER(3);
+        double y = alpha * x + (1 - alpha) * last;
+        if (seen < 0)
+            y = last;
+        else if (seen < count)
+            y = seen + 1 == count ? (last + x) / count : last + x;
+        STATE(1) = last;
+        STATE(0) = values[lane] = y;
+    }
+}
+
+/* The largest sign * x of the last `count` bars from bar `start` on. */
+static double largest(const double *state, int64_t base, int64_t mask, double sign, int64_t count, int64_t start,
+                      int64_t now)
+{
+    double best = -INFINITY;
+    for (int64_t back = 0; back < count && now - back >= start; back++)
+        best = larger(best, sign * ring_value(state, base, mask, back, now));
+    return best;
+}
+
+static void step_extrema(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    const int64_t levels = step->levels, windows = step->windows;
+    const int64_t *base = (const int64_t *)parameters + 5 * step->lanes, *mask = base + levels;
+    const int64_t *level = mask + levels, *lag = level + windows;
+    EACH_LANE(step)
+    {
+        const double sign = NUMBER(1);
+        const int64_t start = (int64_t)NUMBER(2);
+        for (int64_t k = 0; k < levels; k++)
+            state[base[k] + (now & mask[k]) * lanes + lane] =
+                largest(state, INDEX(3), INDEX(4), sign, (int64_t)1 << k, start, now);
+        for (int64_t w = 0; w < windows; w++)
+            values[w * lanes + lane] =
+                sign * largest(state, INDEX(3), INDEX(4), sign, ((int64_t)1 << level[w]) + lag[w], start, now);
+    }
+}
+
+static void step_deviation(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        double total = 0;
+        for (int64_t back = INDEX(3) - 1; back >= 0; back--)
+            total += fabs(ring_value(state, INDEX(1), INDEX(2), back, now) - state[INDEX(0)]);
+        values[lane] = total / (double)INDEX(3);
+    }
+}
+
+static void step_accumulate(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+{
+    EACH_LANE(step)
+    {
+        const double last = STATE(0) + STATE(1);
+        STATE(2) = STATE(0);
+        STATE(3) = STATE(1);
+        STATE(0) = values[lane] = (double)now < NUMBER(1) ? last : last + state[INDEX(0)];
+        STATE(1) = 0;
+    }
+}
+
+static void step_output(const mlopt_features_step *step, const double *parameters, const double *state, int64_t now,
+                        double *out)
+{
+    const int64_t lanes = step->lanes;
+    for (int64_t lane = 0; lane < step->used; lane++)
+        out[lane] = (double)now < NUMBER(1) ? NAN : state[INDEX(0)];
+}
+
+void K(features_update)(const mlopt_features_plan *plan, void *state, const double *bar, double *out)
+{
+    mlopt_features_state *header = state;
+    const int64_t now = header->bars;
+    for (const mlopt_features_step *step = plan->steps; step < plan->steps + plan->step_count; step++) {
+        const double *parameters = (const double *)plan + step->parameters;
+        switch (step->kind) {
+        case MLOPT_FEATURES_bar:
+            step_bar(step, header, bar);
+            break;
+        case MLOPT_FEATURES_output:
+            step_output(step, parameters, state, now, out);
+            break;
+#define CASE(kind)                                                                                                     \
+    case MLOPT_FEATURES_##kind:                                                                                        \
+        step_##kind(step, parameters, state, now);                                                                     \
+        break;
+            CASE(push)
+            CASE(lag)
+            CASE(linear)
+            CASE(product)
+            CASE(quotient)
+            CASE(logarithm)
+            CASE(root)
+            CASE(sum)
+            CASE(weighted)
+            CASE(moments)
+            CASE(average)
+            CASE(extrema)
+            CASE(deviation)
+            CASE(accumulate)
+#undef CASE
+        }
+    }
+    memcpy(header->before, header->last, 5 * sizeof(double));
+    memcpy(header->last, bar, 5 * sizeof(double));
+    header->bars = now + 1;
+}
+
+#include "../simd/real_end.h"
