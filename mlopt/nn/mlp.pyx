@@ -9,6 +9,7 @@ import numpy as np
 
 from mlopt._kernels.core cimport current_table, default_blocks
 from mlopt._kernels.dispatch cimport mlopt_kernels
+from mlopt.memory.aligned cimport aligned_array
 from mlopt.nn.network cimport *
 from mlopt.nn.optimizers cimport AdamW, Optimizer
 
@@ -34,12 +35,9 @@ cdef size_t LINE = 64
 cdef size_t RELEASE_WORK = 1 << 17
 
 
-cdef cnp.ndarray aligned_zeros(shape, dtype):
-    # 64-byte aligned
-    cdef size_t size = int(np.prod(shape)) * dtype.itemsize
-    buffer = np.zeros(size + LINE, np.uint8)
-    start = -buffer.ctypes.data % LINE
-    return buffer[start:start + size].view(dtype).reshape(shape)
+cdef cnp.ndarray vector(size_t length, int type_number, bint zeroed=True):
+    cdef cnp.npy_intp shape = length
+    return aligned_array(1, &shape, type_number, zeroed)
 
 
 cdef str one_of(str name, value, choices):
@@ -73,8 +71,8 @@ cdef class Workspace:
     cdef int grow(self, const mlopt_network *network, dtype, size_t rows) except -1:
         self.at.blocks = default_blocks(dtype.itemsize)
         bytes_needed = mlopt_network_product_bytes(network, self.at.blocks, dtype.itemsize, rows)
-        samples = aligned_zeros((rows * network.sample,), dtype)
-        product = aligned_zeros((bytes_needed,), np.dtype(np.uint8))
+        samples = vector(rows * network.sample, (<cnp.dtype>dtype).type_num, False)
+        product = vector(bytes_needed, cnp.NPY_UINT8, False)
         self.samples, self.product = samples, product
         self.at.samples = cnp.PyArray_DATA(self.samples)
         self.at.product = cnp.PyArray_DATA(self.product)
@@ -158,9 +156,9 @@ cdef class MLP:
         self.outputs = self.widths[len(self.widths) - 1]
         generator = np.random.default_rng(rng)
         self.lay_out()
-        self.parameter_vector = aligned_zeros((self.length,), self.type)
-        self.gradient_vector = aligned_zeros((self.length,), self.type)
-        self.moment_vectors = aligned_zeros((self.the_optimizer.vectors, self.length), self.type)
+        self.parameter_vector = vector(self.length, self.type_number)
+        self.gradient_vector = vector(self.length, self.type_number)
+        self.moment_vectors = vector(self.the_optimizer.vectors * self.length, self.type_number).reshape(-1, self.length)
         self.parameter_views = self.views(self.parameter_vector)
         self.gradient_views = self.views(self.gradient_vector)
         self.workspace = Workspace()
@@ -268,9 +266,13 @@ cdef class MLP:
 
     cdef cnp.ndarray result(self, out, cnp.ndarray x):
         cdef int ndim = cnp.PyArray_NDIM(x)
+        cdef cnp.npy_intp shape[2]
         cdef cnp.ndarray array
         if out is None:
-            return aligned_zeros((*np.shape(x)[:ndim - 1], self.outputs), self.type)
+            shape[ndim - 1] = self.outputs
+            if ndim == 2:
+                shape[0] = cnp.PyArray_DIM(x, 0)
+            return aligned_array(ndim, shape, self.type_number, False)
         if not isinstance(out, cnp.ndarray):
             raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
         array = <cnp.ndarray>out
@@ -809,7 +811,7 @@ cdef BoundGradient bind_gradient_of(MLP model, cnp.ndarray x, cnp.ndarray y):
     bound.model_ = model
     bound.x_ = x
     bound.y_ = y
-    bound.vector = aligned_zeros((model.length,), model.type)
+    bound.vector = vector(model.length, model.type_number)
     bound.views = model.views(bound.vector)
     bound.workspace = Workspace()
     bound.workspace.reserve(&model.network, model.type, 1 if x.ndim == 1 else x.shape[0])
