@@ -11,8 +11,10 @@ import mlopt
 from mlopt.nn import MLP, SGD, AdamW
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "silu")
-HEADS = [("mse", "identity"), ("mse", "sigmoid"), ("mse", "gelu"), ("cross_entropy", "softmax"), ("cross_entropy", "identity"),
-         ("binary_cross_entropy", "sigmoid"), ("binary_cross_entropy", "identity")]  # fmt: skip
+HEADS = [
+    ("mse", "identity"), ("mse", "sigmoid"), ("mse", "gelu"), ("cross_entropy", "softmax"),
+    ("cross_entropy", "identity"), ("binary_cross_entropy", "sigmoid"), ("binary_cross_entropy", "identity"),
+]  # fmt: skip
 TIERS = mlopt.available_tiers()
 
 

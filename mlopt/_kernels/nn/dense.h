@@ -4,7 +4,7 @@
  * vectors of outputs stay in registers while every weight is read once.  Narrow layers take several
  * inputs at once, so that enough independent sums hide the latency of an FMA. */
 
-/* `vectors` vectors of outputs, `split` inputs at a time: constants where this is inlined. */
+/* `vectors` vectors of outputs in `split` sums each, taken in turn: constants where this is inlined. */
 MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inputs, size_t left, const T *x,
                                  const T *w, size_t w_row, const T *bias, V floor, T *out)
 {
@@ -16,23 +16,23 @@ MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inpu
     for (int v = vectors; v < vectors * split; v++)
         sums[v] = F(zero)();
     size_t i = 0;
-    for (; i + split <= inputs; i += split) {
+    for (; i + LANES <= inputs; i += LANES) {
+        const V block = F(load)(x + i);
         MLOPT_UNROLL_FULLY
-        for (int s = 0; s < split; s++) {
-            const V number = F(set1)(x[i + s]);
+        for (int s = 0; s < (int)LANES; s++) {
+            const V number = F(spread)(x + i, block, s);
             MLOPT_UNROLL_FULLY
             for (int v = 0; v < vectors; v++)
-                sums[s * vectors + v] = F(fma)(number, F(load)(w + v * LANES), sums[s * vectors + v]);
+                sums[s % split * vectors + v] = F(fma)(number, F(load)(w + v * LANES), sums[s % split * vectors + v]);
             w += w_row;
         }
     }
-    if (split > 1)
-        for (; i < inputs; i++, w += w_row) {
-            const V number = F(set1)(x[i]);
-            MLOPT_UNROLL_FULLY
-            for (int v = 0; v < vectors; v++)
-                sums[v] = F(fma)(number, F(load)(w + v * LANES), sums[v]);
-        }
+    for (; i < inputs; i++, w += w_row) {
+        const V number = F(set1)(x[i]);
+        MLOPT_UNROLL_FULLY
+        for (int v = 0; v < vectors; v++)
+            sums[v] = F(fma)(number, F(load)(w + v * LANES), sums[v]);
+    }
     MLOPT_UNROLL_FULLY
     for (int half = split / 2; half > 0; half /= 2) {
         MLOPT_UNROLL_FULLY

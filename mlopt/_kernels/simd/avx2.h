@@ -109,4 +109,7 @@ MLOPT_INLINE f64v f64_reduce_add_each(const f64v *rows)
     return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
 }
 
+MLOPT_INLINE f32v f32_spread(const float *p, f32v block, int lane) { return (void)block, _mm256_set1_ps(p[lane]); }
+MLOPT_INLINE f64v f64_spread(const double *p, f64v block, int lane) { return (void)block, _mm256_set1_pd(p[lane]); }
+
 #endif

@@ -124,4 +124,28 @@ MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
     return _mm512_set_pd(p[at[7]], p[at[6]], p[at[5]], p[at[4]], p[at[3]], p[at[2]], p[at[1]], p[at[0]]);
 }
 
+/* By shuffles: the ports that load are busy with the other operand. */
+MLOPT_INLINE f32v f32_spread(const float *p, f32v block, int lane)
+{
+    (void)p;
+    const f32v quarter = lane / 4 == 0   ? _mm512_shuffle_f32x4(block, block, 0x00)
+                         : lane / 4 == 1 ? _mm512_shuffle_f32x4(block, block, 0x55)
+                         : lane / 4 == 2 ? _mm512_shuffle_f32x4(block, block, 0xaa)
+                                         : _mm512_shuffle_f32x4(block, block, 0xff);
+    return lane % 4 == 0   ? _mm512_permute_ps(quarter, 0x00)
+           : lane % 4 == 1 ? _mm512_permute_ps(quarter, 0x55)
+           : lane % 4 == 2 ? _mm512_permute_ps(quarter, 0xaa)
+                           : _mm512_permute_ps(quarter, 0xff);
+}
+
+MLOPT_INLINE f64v f64_spread(const double *p, f64v block, int lane)
+{
+    (void)p;
+    const f64v quarter = lane / 2 == 0   ? _mm512_shuffle_f64x2(block, block, 0x00)
+                         : lane / 2 == 1 ? _mm512_shuffle_f64x2(block, block, 0x55)
+                         : lane / 2 == 2 ? _mm512_shuffle_f64x2(block, block, 0xaa)
+                                         : _mm512_shuffle_f64x2(block, block, 0xff);
+    return lane % 2 == 0 ? _mm512_permute_pd(quarter, 0x00) : _mm512_permute_pd(quarter, 0xff);
+}
+
 #endif

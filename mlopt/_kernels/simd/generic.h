@@ -127,6 +127,11 @@ typedef f64i f64m;
     MLOPT_GENERIC_REDUCE(type, T, V, add, a + b)                                                                       \
     MLOPT_GENERIC_REDUCE(type, T, V, min, a < b ? a : b)                                                               \
     MLOPT_GENERIC_REDUCE(type, T, V, max, a > b ? a : b)                                                               \
+    MLOPT_INLINE V type##_spread(const T *p, V block, int lane)                                                        \
+    {                                                                                                                  \
+        (void)block;                                                                                                   \
+        return type##_set1(p[lane]);                                                                                   \
+    }                                                                                                                  \
     MLOPT_INLINE V type##_reduce_add_each(const V *rows)                                                               \
     {                                                                                                                  \
         T sums[type##_LANES];                                                                                          \
