@@ -158,7 +158,8 @@ cdef class MLP:
         self.lay_out()
         self.parameter_vector = vector(self.length, self.type_number)
         self.gradient_vector = vector(self.length, self.type_number)
-        self.moment_vectors = vector(self.the_optimizer.vectors * self.length, self.type_number).reshape(-1, self.length)
+        moments = vector(self.the_optimizer.vectors * self.length, self.type_number)
+        self.moment_vectors = moments.reshape(-1, self.length)
         self.parameter_views = self.views(self.parameter_vector)
         self.gradient_views = self.views(self.gradient_vector)
         self.workspace = Workspace()
@@ -246,7 +247,6 @@ cdef class MLP:
     cdef cnp.ndarray targets(self, y, cnp.ndarray x):
         # of the model's dtype, one row per sample; or class labels of type intp
         cdef int ndim = cnp.PyArray_NDIM(x)
-        cdef cnp.ndarray array
         if (self.usable(y) and cnp.PyArray_NDIM(<cnp.ndarray>y) == ndim
                 and <size_t>cnp.PyArray_DIM(<cnp.ndarray>y, ndim - 1) == self.outputs
                 and (ndim == 1 or cnp.PyArray_DIM(<cnp.ndarray>y, 0) == cnp.PyArray_DIM(x, 0))):

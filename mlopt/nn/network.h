@@ -40,9 +40,9 @@ typedef struct mlopt_network {
 
 /* Scratch memory of one call at a time. */
 typedef struct mlopt_workspace {
-    void *samples;   /* mlopt_network.sample elements for each of `capacity` samples */
+    void *samples; /* mlopt_network.sample elements for each of `capacity` samples */
     size_t capacity;
-    void *product;   /* mlopt_network_product_bytes for as many samples */
+    void *product; /* mlopt_network_product_bytes for as many samples */
     const mlopt_gemm_blocks *blocks;
 } mlopt_workspace;
 

@@ -6,11 +6,20 @@ static inline void NETWORK(product)(const mlopt_kernels *table, const mlopt_work
                                     size_t b_column, T *c, size_t c_row)
 {
     const NN_JOIN(mlopt_gemm_job_, MLOPT_REAL) job = {
-        .m = m, .n = n, .k = k,
-        .a = a, .a_row = (ptrdiff_t)a_row, .a_column = (ptrdiff_t)a_column,
-        .b = b, .b_row = (ptrdiff_t)b_row, .b_column = (ptrdiff_t)b_column,
-        .c = c, .c_row = (ptrdiff_t)c_row, .c_column = 1,
-        .blocks = workspace->blocks, .workspace = workspace->product,
+        .m = m,
+        .n = n,
+        .k = k,
+        .a = a,
+        .a_row = (ptrdiff_t)a_row,
+        .a_column = (ptrdiff_t)a_column,
+        .b = b,
+        .b_row = (ptrdiff_t)b_row,
+        .b_column = (ptrdiff_t)b_column,
+        .c = c,
+        .c_row = (ptrdiff_t)c_row,
+        .c_column = 1,
+        .blocks = workspace->blocks,
+        .workspace = workspace->product,
     };
     CALL(gemm)(&job);
 }
@@ -77,10 +86,12 @@ static inline double NETWORK(loss_of)(const mlopt_kernels *table, const mlopt_ne
     switch (network->loss) {
     case MLOPT_CROSS_ENTROPY:
         return CALL(cross_entropy)(rows, outputs, output, output_row, target, target_row, (T)(1 / samples), delta,
-                                   delta_row) / samples;
+                                   delta_row) /
+               samples;
     case MLOPT_BINARY_CROSS_ENTROPY:
         return CALL(binary_cross_entropy)(rows, outputs, output, output_row, target, target_row, (T)(1 / elements),
-                                          delta, delta_row) / elements;
+                                          delta, delta_row) /
+               elements;
     default:
         return CALL(mse)(rows, outputs, output, output_row, target, target_row, (T)(2 / elements), delta, delta_row) /
                elements;
@@ -107,8 +118,7 @@ static inline double NETWORK(gradient_one)(const mlopt_kernels *table, const mlo
     T *delta = gradient + layer->bias;
     const double loss = NETWORK(loss_of)(table, network, 1, output, row, target, row, delta, row);
     if (layer->activation != MLOPT_IDENTITY)
-        CALL(activation_backward)(1, layer->outputs, layer->activation, AT(layer->z), row, delta,
-                                  row, delta);
+        CALL(activation_backward)(1, layer->outputs, layer->activation, AT(layer->z), row, delta, row, delta);
     for (;; layer--) {
         const T *input = layer == first ? x : AT(layer[-1].out);
         CALL(outer)(layer->inputs, layer->outputs, input, delta, gradient + layer->weights, layer->row);
@@ -131,8 +141,8 @@ static inline double NETWORK(gradient_batch)(const mlopt_kernels *table, const m
     T *delta = AT(network->deltas[0]), *below = AT(network->deltas[1]);
     const double loss = NETWORK(loss_of)(table, network, rows, output, row, target, target_row, delta, row);
     for (;; layer--) {
-        CALL(activation_backward)(rows, layer->outputs, layer->activation, AT(layer->z), layer->row,
-                                  delta, layer->row, gradient + layer->bias);
+        CALL(activation_backward)(rows, layer->outputs, layer->activation, AT(layer->z), layer->row, delta, layer->row,
+                                  gradient + layer->bias);
         const T *input = layer == first ? x : AT(layer[-1].out);
         const size_t input_row = layer == first ? layer->inputs : layer[-1].row;
         NETWORK(product)(table, workspace, layer->inputs, layer->outputs, rows, input, 1, input_row, delta, layer->row,
@@ -152,9 +162,9 @@ static inline double NETWORK(gradient)(const mlopt_kernels *table, const mlopt_n
                                        size_t rows, const T *x, const T *target, size_t target_row,
                                        const mlopt_workspace *workspace, T *gradient)
 {
-    return rows == 1 ? NETWORK(gradient_one)(table, network, parameters, x, target, workspace, gradient)
-                     : NETWORK(gradient_batch)(table, network, parameters, rows, x, target, target_row, workspace,
-                                               gradient);
+    return rows == 1
+               ? NETWORK(gradient_one)(table, network, parameters, x, target, workspace, gradient)
+               : NETWORK(gradient_batch)(table, network, parameters, rows, x, target, target_row, workspace, gradient);
 }
 
 /* Step number t (from 1) of AdamW; moments: first then second, n elements each. */
@@ -178,7 +188,9 @@ static inline void NETWORK(sgd)(const mlopt_kernels *table, size_t n, const doub
                                 T *velocity, T *parameters)
 {
     const NN_JOIN(mlopt_sgd_rates_, MLOPT_REAL) step = {
-        .lr = (T)rates[0], .momentum = (T)rates[1], .weight_decay = (T)rates[2],
+        .lr = (T)rates[0],
+        .momentum = (T)rates[1],
+        .weight_decay = (T)rates[2],
     };
     CALL(sgd)(n, &step, gradient, rates[1] != 0 ? velocity : NULL, parameters);
 }

@@ -50,8 +50,8 @@ MLOPT_INLINE void F(backward_strip)(const int vectors, size_t rows, size_t left,
         F(store_left)(sums + v * LANES, vectors == 1 ? left : LANES, F(add)(totals[0][v], totals[1][v]));
 }
 
-void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activation, const T *saved,
-                            size_t saved_row, T *delta, size_t delta_row, T *sums)
+void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activation, const T *saved, size_t saved_row,
+                            T *delta, size_t delta_row, T *sums)
 {
 #define LOOP(activation)                                                                                               \
     {                                                                                                                  \

@@ -5,8 +5,8 @@
  * inputs at once, so that enough independent sums hide the latency of an FMA. */
 
 /* `vectors` vectors of outputs in `split` sums each, taken in turn: constants where this is inlined. */
-MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inputs, size_t left, const T *x,
-                                 const T *w, size_t w_row, const T *bias, V floor, T *out)
+MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inputs, size_t left, const T *x, const T *w,
+                                 size_t w_row, const T *bias, V floor, T *out)
 {
     V sums[16];
     MLOPT_UNROLL_FULLY
@@ -127,7 +127,7 @@ void K(dense_backward)(size_t inputs, size_t outputs, const T *w, size_t w_row, 
     F(store_first)(out + i, inputs - i, F(slope)(F(load)(rest), F(load_first)(saved + i, inputs - i), activation));
 }
 
-/* `vectors` vectors of delta stay in registers; where `last`, only `left` elements are not padding */
+/* `vectors` vectors of delta stay in registers; the last has as many elements as are left, then padding */
 MLOPT_INLINE void F(outer_block)(const int vectors, size_t rows, size_t left, const T *x, const T *delta, T *out,
                                  size_t out_row)
 {
@@ -145,8 +145,7 @@ MLOPT_INLINE void F(outer_block)(const int vectors, size_t rows, size_t left, co
         MLOPT_UNROLL_FULLY
         for (int v = 0; v < vectors - 1; v++)
             F(store)(out + v * LANES, F(mul)(number, factors[v]));
-        F(store)(out + (vectors - 1) * LANES,
-                 F(select)(padding, F(zero)(), F(mul)(number, factors[vectors - 1])));
+        F(store)(out + (vectors - 1) * LANES, F(select)(padding, F(zero)(), F(mul)(number, factors[vectors - 1])));
     }
 }
 

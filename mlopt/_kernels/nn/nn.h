@@ -5,7 +5,7 @@
  *
  * Layout
  *   A layer's weights w are (inputs, outputs), a row per input, w_row elements from row to row.  w_row
- *   is a multiple of a cache line (64 bytes), and so many elements may be read from every row and from
+ *   is a multiple of a cache line (64 bytes), and that many elements may be read from every row and from
  *   bias; those behind `outputs` are the padding and hold 0.  outer writes its rows with the padding,
  *   as 0 whatever the factors are.  All other operands are used up to their length and no further.
  *
@@ -36,10 +36,10 @@
  *   Elements that are 0 in all vectors stay 0 (eps > 0).
  *
  * Accuracy (checked in tests/kernels), in eps of the type
- *   dense, dense_backward, sums of activation_backward: 4 + terms / 4 times eps times the sum of the
- *   absolute terms, then the activation's own bound (kernels.def); derivatives within 8 eps of their
- *   largest value; losses relative to the sum of the absolute terms; optimisers relative to the
- *   magnitudes that enter.
+ *   Within (8 + terms / 4) eps of the sum of the absolute terms for dense, dense_backward, the sums of
+ *   activation_backward and the losses; the reference tier adds one by one: 8 + terms.  Activations and
+ *   derivatives within 8 eps of their argument's magnitude plus 1; optimisers within 8 eps of the
+ *   magnitudes that enter; outer is rounded once.
  */
 #ifndef MLOPT_NN_H
 #define MLOPT_NN_H

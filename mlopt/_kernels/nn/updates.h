@@ -1,6 +1,6 @@
 /* Optimiser steps over flat vectors, for one element type. */
 
-MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) *r, const T *gradient, T *first, T *second,
+MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) * r, const T *gradient, T *first, T *second,
                                   T *parameter)
 {
     const V g = F(load_left)(gradient, left);
@@ -15,7 +15,7 @@ MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) *r, const T *g
     F(store_left)(parameter, left, p);
 }
 
-void K(adamw)(size_t n, const RATES(adamw) *rates, const T *gradient, T *first, T *second, T *parameter)
+void K(adamw)(size_t n, const RATES(adamw) * rates, const T *gradient, T *first, T *second, T *parameter)
 {
     const RATES(adamw) r = *rates;
     size_t i = 0;
@@ -25,7 +25,7 @@ void K(adamw)(size_t n, const RATES(adamw) *rates, const T *gradient, T *first, 
         F(adamw_vector)(n - i, &r, gradient + i, first + i, second + i, parameter + i);
 }
 
-MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) *r, const T *gradient, T *velocity, T *parameter)
+MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) * r, const T *gradient, T *velocity, T *parameter)
 {
     V p = F(load_left)(parameter, left);
     V step = F(fma)(p, F(set1)(r->weight_decay), F(load_left)(gradient, left));
@@ -36,7 +36,7 @@ MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) *r, const T *gradi
     F(store_left)(parameter, left, F(fnma)(F(set1)(r->lr), step, p));
 }
 
-void K(sgd)(size_t n, const RATES(sgd) *rates, const T *gradient, T *velocity, T *parameter)
+void K(sgd)(size_t n, const RATES(sgd) * rates, const T *gradient, T *velocity, T *parameter)
 {
     const RATES(sgd) r = *rates;
     size_t i = 0;

@@ -87,8 +87,8 @@ void K(bias_activation)(size_t rows, size_t columns, const T *bias, mlopt_activa
         }
 }
 
-void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activation, const T *saved,
-                            size_t saved_row, T *delta, size_t delta_row, T *sums)
+void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activation, const T *saved, size_t saved_row,
+                            T *delta, size_t delta_row, T *sums)
 {
     for (size_t j = 0; j < columns; j++) {
         T sum = 0;
@@ -151,7 +151,7 @@ double K(binary_cross_entropy)(size_t rows, size_t columns, const T *output, siz
     return total;
 }
 
-void K(adamw)(size_t n, const MLOPT_JOIN(mlopt_adamw_rates_, MLOPT_REAL) *r, const T *gradient, T *first, T *second,
+void K(adamw)(size_t n, const MLOPT_JOIN(mlopt_adamw_rates_, MLOPT_REAL) * r, const T *gradient, T *first, T *second,
               T *parameter)
 {
     for (size_t i = 0; i < n; i++) {
@@ -162,7 +162,7 @@ void K(adamw)(size_t n, const MLOPT_JOIN(mlopt_adamw_rates_, MLOPT_REAL) *r, con
     }
 }
 
-void K(sgd)(size_t n, const MLOPT_JOIN(mlopt_sgd_rates_, MLOPT_REAL) *r, const T *gradient, T *velocity, T *parameter)
+void K(sgd)(size_t n, const MLOPT_JOIN(mlopt_sgd_rates_, MLOPT_REAL) * r, const T *gradient, T *velocity, T *parameter)
 {
     for (size_t i = 0; i < n; i++) {
         T step = gradient[i] + r->weight_decay * parameter[i];
