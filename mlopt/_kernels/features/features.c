@@ -21,14 +21,14 @@ void K(features_update)(const mlopt_features_plan *plan, void *state, const doub
         const double *parameters = (const double *)plan + step->parameters;
         switch (step->kind) {
         case MLOPT_FEATURES_bar:
-            step_bar(step, header, bar);
+            F(step_bar)(step, header, bar);
             break;
         case MLOPT_FEATURES_output:
-            step_output(plan, step, parameters, state, now, out);
+            F(step_output)(plan, step, parameters, state, now, out);
             break;
 #define CASE(kind)                                                                                                     \
     case MLOPT_FEATURES_##kind:                                                                                        \
-        step_##kind(step, parameters, state, now);                                                                     \
+        F(step_##kind)(step, parameters, state, now);                                                                  \
         break;
             CASE(push)
             CASE(lag)

@@ -101,14 +101,14 @@ enum mlopt_features_kind {
 #define KIND(name, parameters, states) MLOPT_FEATURES_##name,
     MLOPT_FEATURES_KINDS
 #undef KIND
-    MLOPT_FEATURES_KIND_COUNT
+        MLOPT_FEATURES_KIND_COUNT
 };
 
 enum mlopt_features_series {
 #define SERIES(name, start) MLOPT_SERIES_##name,
     MLOPT_FEATURES_SERIES
 #undef SERIES
-    MLOPT_SERIES_COUNT
+        MLOPT_SERIES_COUNT
 };
 
 typedef struct mlopt_features_step {

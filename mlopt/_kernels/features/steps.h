@@ -26,7 +26,7 @@ MLOPT_INLINE const double *ring_window(const double *state, int64_t base, int64_
     return state + base + (now & mask) + mask + 2 - window;
 }
 
-static void step_bar(const mlopt_features_step *step, mlopt_features_state *header, const double *bar)
+static void F(step_bar)(const mlopt_features_step *step, mlopt_features_state *header, const double *bar)
 {
     double *series = (double *)header + step->values;
     const double *last = header->bars ? header->last : bar;
@@ -54,7 +54,7 @@ static void step_bar(const mlopt_features_step *step, mlopt_features_state *head
     series[MLOPT_SERIES_outflow] = typical < last_typical ? money : 0;
 }
 
-static void step_push(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_push)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     const int64_t lanes = step->lanes, *source = (const int64_t *)parameters, *base = source + lanes;
     const int64_t *mask = base + lanes, *start = mask + lanes;
@@ -64,13 +64,13 @@ static void step_push(const mlopt_features_step *step, const double *parameters,
     }
 }
 
-static void step_lag(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_lag)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     EACH_VECTOR(step)
     F(store)(values + i, gather_back(state, PARAMETER(0), PARAMETER(1), PARAMETER(2), now));
 }
 
-static void step_linear(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_linear)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     (void)now;
     EACH_VECTOR(step)
@@ -80,14 +80,14 @@ static void step_linear(const mlopt_features_step *step, const double *parameter
     }
 }
 
-static void step_product(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_product)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     (void)now;
     EACH_VECTOR(step)
     F(store)(values + i, F(mul)(gather(state, PARAMETER(0)), gather(state, PARAMETER(1))));
 }
 
-static void step_quotient(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_quotient)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     const V zero = F(zero)(), one = F(set1)(1);
     (void)now;
@@ -101,7 +101,7 @@ static void step_quotient(const mlopt_features_step *step, const double *paramet
     }
 }
 
-static void step_logarithm(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_logarithm)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     (void)now;
     EACH_VECTOR(step)
@@ -114,7 +114,7 @@ static void step_logarithm(const mlopt_features_step *step, const double *parame
     }
 }
 
-static void step_root(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_root)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     (void)now;
     EACH_VECTOR(step)
@@ -124,8 +124,8 @@ static void step_root(const mlopt_features_step *step, const double *parameters,
     }
 }
 
-static void step_output(const mlopt_features_plan *plan, const mlopt_features_step *step, const double *parameters,
-                        const double *state, int64_t now, double *out)
+static void F(step_output)(const mlopt_features_plan *plan, const mlopt_features_step *step, const double *parameters,
+                           const double *state, int64_t now, double *out)
 {
     const size_t lanes = (size_t)step->lanes, outputs = (size_t)plan->outputs;
     const V bar = F(set1)((double)now), missing = F(set1)(NAN);

@@ -39,7 +39,7 @@ MLOPT_INLINE V gather_from(const double *state, const double *source, const doub
 MLOPT_INLINE V one_where_not_zero(V x) { return F(select)(F(eq)(x, F(zero)()), F(zero)(), F(set1)(1)); }
 
 /* Rows of state: the sliding and the fresh sum, the age of the fresh one, how many values are not 0. */
-static void step_sum(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_sum)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     double *memory = state + step->state;
     const V bar = F(set1)((double)now);
@@ -66,7 +66,7 @@ static void step_sum(const mlopt_features_step *step, const double *parameters, 
     }
 }
 
-static void step_weighted(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_weighted)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     double *memory = state + step->state;
     const V bar = F(set1)((double)now);
@@ -90,8 +90,8 @@ static void step_weighted(const mlopt_features_step *step, const double *paramet
 }
 
 /* Mean, deviation and sums of one lane anew, about its latest value. */
-static __attribute__((noinline)) void rebuild_moments(double *memory, size_t lanes, const double *window, int64_t count,
-                                                      double *mean, double *deviation)
+static __attribute__((noinline)) void F(rebuild_moments)(double *memory, size_t lanes, const double *window,
+                                                         int64_t count, double *mean, double *deviation)
 {
     const double shift = window[count - 1];
     double first = 0, second = 0, squares = 0;
@@ -112,7 +112,7 @@ static __attribute__((noinline)) void rebuild_moments(double *memory, size_t lan
 }
 
 /* Rows of state: shift; first, low; second, low; next shift; the fresh sums about it, likewise; age. */
-static void step_moments(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_moments)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     double *memory = state + step->state;
     const V bar = F(set1)((double)now), one = F(set1)(1), zero = F(zero)();
@@ -168,14 +168,15 @@ static void step_moments(const mlopt_features_step *step, const double *paramete
             if (bits & 1) {
                 const int64_t *rows = (const int64_t *)PARAMETER(0) + lane;
                 const int64_t window = rows[3 * lanes];
-                rebuild_moments(STATE(0) + lane, lanes, ring_window(state, rows[lanes], rows[2 * lanes], window, now),
-                                window, values + i + lane, values + lanes + i + lane);
+                F(rebuild_moments)(STATE(0) + lane, lanes,
+                                   ring_window(state, rows[lanes], rows[2 * lanes], window, now), window,
+                                   values + i + lane, values + lanes + i + lane);
             }
     }
 }
 
 /* Rows of state: the average (while it is being seeded, the sum); its value before this bar. */
-static void step_average(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_average)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     double *memory = state + step->state;
     const V bar = F(set1)((double)now), one = F(set1)(1);
@@ -198,7 +199,7 @@ static void step_average(const mlopt_features_step *step, const double *paramete
 
 /* Level k holds the largest of the last 2^k values, made of two of level k - 1; a window is the larger
  * of the two of its level that cover it.  Lanes are series, so that every level is one operation. */
-static void step_extrema(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_extrema)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     const int64_t levels = step->levels, windows = step->windows;
     const int64_t *base = (const int64_t *)parameters + 5 * step->lanes, *mask = base + levels;
@@ -224,7 +225,7 @@ static void step_extrema(const mlopt_features_step *step, const double *paramete
     }
 }
 
-static void step_deviation(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_deviation)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     const int64_t lanes = step->lanes, *row = (const int64_t *)parameters;
     for (int64_t lane = 0; lane < step->used; lane++) {
@@ -242,7 +243,7 @@ static void step_deviation(const mlopt_features_step *step, const double *parame
 }
 
 /* Rows of state: total, low; both before this bar. */
-static void step_accumulate(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
+static void F(step_accumulate)(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     double *memory = state + step->state;
     const V bar = F(set1)((double)now);
