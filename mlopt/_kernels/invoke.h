@@ -34,6 +34,7 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
     INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \
+    INVOKE_RESULT(limit, type, (n, p[0], p[1], p[2]))                                                                  \
     INVOKE(moments, type, (n, p[0], (T *)&c->result[0], (T *)&c->result[1]))                                           \
     /* nn: the activation is dims[2]; steps are row lengths */                                                         \
     INVOKE(dense, type, (n, m, p[0], p[1], step[1], p[2], (mlopt_activation)c->dims[2], p[3], p[4]))                   \

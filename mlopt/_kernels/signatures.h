@@ -49,7 +49,9 @@ typedef struct mlopt_gemm_blocks {
     /* out = alpha x */                                                                                                \
     typedef void mlopt_scale_##type(size_t n, T alpha, const T *x, T *out);                                            \
     /* out = f(x), where each element depends on the whole row */                                                      \
-    typedef void mlopt_row_##type(size_t n, const T *x, T *out);
+    typedef void mlopt_row_##type(size_t n, const T *x, T *out);                                                       \
+    /* a loop at a limit of the machine (limits/limits.h says which operands it uses) */                               \
+    typedef T mlopt_limit_##type(size_t n, const T *x, const T *y, T *out);
 
 MLOPT_VECTOR_SIGNATURES(float, f32)
 MLOPT_VECTOR_SIGNATURES(double, f64)

@@ -1,0 +1,13 @@
+#include "limits.h"
+
+#include "../simd/simd.h"
+
+#define MLOPT_REAL f32
+#include "../simd/real.h"
+#include "loops.h"
+#include "../simd/real_end.h"
+
+#define MLOPT_REAL f64
+#include "../simd/real.h"
+#include "loops.h"
+#include "../simd/real_end.h"
