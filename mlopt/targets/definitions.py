@@ -1,0 +1,250 @@
+"""The table of the stated targets: what each is, what it should reach, and what measures it.
+
+A row's ``measure`` lives in ``rows/``; a row without one is not in this version and says so.
+``mlopt targets``, the ``track_*`` benchmarks and the documentation all read this table.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mlopt.targets import peers
+from mlopt.targets.contest import NotHere, Options
+from mlopt.targets.result import ABSENT, UNAVAILABLE, Goal, Row, judge
+
+
+@dataclass(frozen=True)
+class Target:
+    """One stated target.
+
+    Parameters
+    ----------
+    id : str
+        Its name on the command line, in JSON and in the benchmark history.
+    title : str
+        What is measured.
+    work : str
+        The work, exactly.
+    part : str
+        ``"hot path"`` or ``"algorithms"``.
+    goals : tuple of Goal
+        Stated numbers, this library's goals, stretch goals.
+    measured_by : str, optional
+        ``"module"`` in ``mlopt.targets.rows`` whose ``measure_<id>(row, options)`` fills the row.
+    """
+
+    id: str
+    title: str
+    work: str
+    part: str
+    goals: tuple[Goal, ...] = ()
+    measured_by: str | None = None
+
+    def row(self) -> Row:
+        """The row, not measured yet."""
+        return Row(self.id, self.title, self.work, self.part)
+
+    def measurer(self) -> Callable[[Row, Options], None] | None:
+        """The function that fills the row, None where this version has none."""
+        if self.measured_by is None:
+            return None
+        module = importlib.import_module(f"mlopt.targets.rows.{self.measured_by}")
+        return getattr(module, f"measure_{self.id}")
+
+    def run(self, options: Options | None = None) -> Row:
+        """Measure and judge.  What fails gives a row that says what failed, never one that passes.
+
+        Examples
+        --------
+        >>> from mlopt.targets.definitions import find
+        >>> find("gpu_parity").run().verdict()
+        'not in this version'
+        """
+        row = self.row()
+        if self.measured_by is None:
+            row.reason = ABSENT
+            return row
+        options = options or Options()
+        if options.peers:
+            peers.load_threaded()
+        try:
+            with peers.threads(1):
+                self.measurer()(row, options)
+        except NotHere as error:
+            row = self.row()
+            row.status, row.reason = UNAVAILABLE, str(error)
+        except Exception as error:
+            row = self.row()
+            row.status, row.reason = UNAVAILABLE, f"failed: {type(error).__name__}: {error}"
+            row.notes.append(traceback.format_exc(limit=-3))
+        row.notes += peers.laming_notes()
+        row.judgements = [judge(goal, row) for goal in self.goals]
+        return row
+
+
+def lower(kind: str, text: str, bound: float, metric: str = "figure", scale: str | None = None) -> Goal:
+    """A goal that is met at or below a number."""
+    return Goal(kind, text, metric, bound, "lower", scale)
+
+
+def higher(kind: str, text: str, bound: float, metric: str, scale: str | None = None) -> Goal:
+    """A goal that is met at or above a number."""
+    return Goal(kind, text, metric, bound, "higher", scale)
+
+
+F32, F64, L1 = "FMA float32", "FMA float64", "L1 read"
+HOT, ALGORITHMS = "hot path", "algorithms"
+
+TARGETS = (
+    Target(
+        "feature_extraction", "one bar in, features out",
+        "one symbol, the default set, FeatureExtractor.update(...) from Python, real S&P 500 bars, after warm-up",
+        HOT,
+        (
+            lower("stated", "< 5 µs", 5e-6, scale=F64),
+            lower("goal", "≤ 1 µs", 1e-6, scale=F64),
+            lower("stretch", "≤ 0.5 µs", 0.5e-6, scale=F64),
+        ),
+        "features",
+    ),
+    Target(
+        "matmul_1024", "1024×1024 @ 1024×1024, float64",
+        "mlopt.matmul(a, b, out=c), float64, one thread; and on all cores",
+        HOT,
+        (
+            lower("stated", "< 40 ms", 40e-3, scale=F64),
+            higher("goal", "≥ 95 % of the FMA limit", 0.95, "share"),
+            higher("goal", "≥ 1.1× the best peer", 1.1, "vs_peer"),
+        ),
+        "matmul",
+    ),
+    Target(
+        "training_iteration", "one optimiser step: forward, backward, AdamW",
+        "5-layer LSTM, 100 inputs, hidden 128, 60 steps, batch 64, float32, MSE on the last step",
+        HOT,
+        (
+            lower("stated", "< 200 ms", 200e-3, scale=F32),
+            higher("goal", "≥ 1.35× PyTorch", 1.35, "vs_peer"),
+            lower("stretch", "< 100 ms", 100e-3, scale=F32),
+        ),
+    ),
+    Target(
+        "training_iteration_mlp", "one optimiser step of an MLP",
+        "MLP 100-256-256-256-256-10, ReLU, batch 1024, float32, MSE: forward, backward, AdamW",
+        HOT, (higher("goal", "≥ 2.3× PyTorch", 2.3, "vs_peer"),), "network",
+    ),
+    Target(
+        "gradient", "all parameter gradients of one sample",
+        "MLP 100-50-10, ReLU, MSE, float32, from Python, no allocation",
+        HOT,
+        (
+            lower("stated", "< 2 µs", 2e-6, scale=L1),
+            lower("goal", "≤ 0.4 µs", 0.4e-6, scale=L1),
+        ),
+        "network",
+    ),
+    Target(
+        "inference", "one sample, one thread, from Python",
+        "MLP 100-50-10, float32: predict(x, out=) and the bound call; median, p99, p99.9 of 10⁶ calls",
+        HOT,
+        (
+            lower("stated", "< 3 µs", 3e-6, scale=L1),
+            lower("stretch", "< 1 µs", 1e-6, scale=L1),
+            lower("goal", "predict(x, out=) ≤ 0.2 µs", 0.2e-6, scale=L1),
+            lower("goal", "bound ≤ 1.25 × (L1 read of the same bytes + an empty call)", 1.25, "bound_over_floor"),
+            lower("goal", "bound p99.9 ≤ 1 µs", 1e-6, "bound_p999", scale=L1),
+            lower("stretch", "int8 ≤ 0.06 µs", 0.06e-6, "int8", scale=L1),
+        ),
+        "network",
+    ),
+    Target(
+        "allocations", "heap allocations on the hot path",
+        "malloc, calloc, realloc, aligned_alloc and mmap counted while bars run through features, inference, "
+        "gradient and update",
+        HOT,
+        (
+            lower("stated", "< 1 000 per second", 1000.0, "per_second"),
+            lower("goal", "0 after warm-up", 0.0, "per_bar"),
+        ),
+        "pipeline",
+    ),
+    Target("cache_hit_rate", "L1d hit rate of the hot kernels",
+           "hardware counters where the machine has them, else simulated and labelled so", HOT,
+           (higher("stated", "> 95 %", 0.95, "share"), higher("goal", "≥ 99 %", 0.99, "share"))),
+    Target("branch_prediction", "branches predicted in the hot kernels", "as cache_hit_rate", HOT,
+           (higher("stated", "> 99 %", 0.99, "share"),)),
+    Target("ipc", "instructions per cycle of the hot kernels", "as cache_hit_rate", HOT,
+           (higher("stated", "> 3.5", 3.5, "figure"),)),
+    Target("cpu_utilisation", "CPU time ÷ (wall × cores)", "matmul_4096 and the training iteration on all cores", HOT,
+           (higher("stated", "> 90 %", 0.90, "share"), higher("goal", "≥ 95 %", 0.95, "share"))),
+    Target("strassen_4096", "Strassen against GEMM", "float64 and float32 4096², method strassen", ALGORITHMS,
+           (higher("goal", "≥ 1.35× the best peer (float64)", 1.35, "vs_peer"),)),
+    Target("svd_512", "randomised SVD",
+           "512×512 float64, singular values 1/i, rank 50, spectral error ≤ 1.01 × optimal", ALGORITHMS,
+           (lower("stated", "< 20 ms", 20e-3, scale=F64), lower("goal", "≤ 3 ms", 3e-3, scale=F64),
+            lower("stretch", "≤ 2 ms", 2e-3, scale=F64))),
+    Target("sparse_vs_dense", "sparse kernels against dense ones",
+           "4096² at 0.1 % density: SpMV, SpMM with 64 columns, SpGEMM", ALGORITHMS,
+           (higher("stated", "100×", 100.0, "vs_dense"), higher("goal", "≥ 1.5× SciPy and MKL", 1.5, "vs_peer"))),
+    Target(
+        "vector_ops", "dot, axpy, sum, max, add, mul, exp, tanh, sigmoid, softmax",
+        "1 K, 16 K, 1 M (64 M with --full) elements, float32 and float64: the kernel against the scalar loop and the "
+        "limit loop with as many streams; from Python against NumPy and PyTorch",
+        ALGORITHMS,
+        (
+            higher("stated", "dot, sum, max ≥ 16× the scalar loop (float32, 1 K)", 16.0, "reductions_vs_scalar"),
+            higher("goal", "add, mul ≥ 90 % of the L1 load-store limit (float32, 1 K)", 0.90, "elementwise_share"),
+            higher("goal", "from Python ≥ 0.95× the best of NumPy and PyTorch, everywhere", 0.95, "worst_vs_peer"),
+        ),
+        "vector_ops",
+    ),
+    Target("int8_gemm", "int8 matrix product", "u8×s8→s32 1024² and the fused requantising form", ALGORITHMS,
+           (higher("goal", "≥ 95 % of the vpdpbusd limit", 0.95, "share"),)),
+    Target("pipeline_throughput", "bars → features → scale → model → output",
+           "in place, against the same stages copying and allocating", ALGORITHMS,
+           (higher("stated", "10×", 10.0, "vs_baseline"),)),
+    Target("pools", "acquire, .array, release from Python",
+           "pools of 1 M (32, 32) f64 matrices, 10 K (64, 128) f32 batches, 100 K (128,) f64 vectors", ALGORITHMS,
+           (lower("goal", "≤ 60 ns", 60e-9, scale=L1),)),
+    Target("spsc", "records between two processes", "400-byte records, zero copy, one call a record", ALGORITHMS,
+           (higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),)),
+    Target(
+        "overall", "the whole loop per bar",
+        "features, inference, gradient, update of an MLP features-50-10, one real bar after another, against the "
+        "baseline program on the same bars",
+        ALGORITHMS,
+        (
+            higher("stated", "≥ 100× the baseline", 100.0, "vs_baseline"),
+            higher("stretch", "320× the baseline", 320.0, "vs_baseline"),
+        ),
+        "pipeline",
+    ),
+    Target("gpu_parity", "batch size up to which a core beats a GPU", "MLP 100-50-10, latency from Python", ALGORITHMS),
+    Target("pgo", "the pipeline rebuilt with its own profile", "measured and reported as it is", ALGORITHMS),
+    Target("soak", "the pipeline for 24 h", "resident memory, errors, latency histogram", ALGORITHMS),
+)
+
+
+def find(id: str) -> Target:
+    """The target of an id; ValueError lists the ids.
+
+    Examples
+    --------
+    >>> from mlopt.targets.definitions import find
+    >>> find("gradient").goals[0].text
+    '< 2 µs'
+    """
+    for target in TARGETS:
+        if target.id == id:
+            return target
+    raise ValueError(f"id={id!r} is not a target; one of: {', '.join(target.id for target in TARGETS)}")
+
+
+def run(ids: Sequence[str] | None = None, options: Options | None = None) -> Iterator[Row]:
+    """Measure the targets of these ids, or all, in the order of the table."""
+    chosen = TARGETS if ids is None else [find(id) for id in ids]
+    for target in chosen:
+        yield target.run(options)

@@ -1,0 +1,6 @@
+from typing import final
+
+@final
+class EmptyCall:
+    def __init__(self) -> None: ...
+    def __call__(self) -> int: ...

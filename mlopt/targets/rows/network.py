@@ -1,0 +1,235 @@
+"""Small networks: a training step, the gradient of one sample, inference of one sample."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import mlopt
+from mlopt.targets import peers
+from mlopt.targets.contest import OURS, Contest, NotHere, Options
+from mlopt.targets.limits import fma, l1_read
+from mlopt.targets.measure import calls, latencies
+from mlopt.targets.memory import aligned, aligned_copy
+from mlopt.targets.result import Row
+from mlopt.targets.rows.matmul import on_reference
+
+SMALL = (100, 50, 10)
+LARGE = (100, 256, 256, 256, 256, 10)
+BATCH = 1024
+
+
+def make_network(widths: tuple[int, ...]) -> Any:
+    """This library's network, weights from a fixed seed."""
+    if not hasattr(mlopt, "nn"):
+        raise NotHere("mlopt.nn is not in this version")
+    return mlopt.nn.MLP(list(widths), rng=0)
+
+
+def baseline_network(model: Any) -> Any:
+    """The baseline program's network, with the weights of a model."""
+    from mlopt.targets.baseline.network import Network
+
+    return Network(model.weights, model.biases)
+
+
+def make_samples(widths: tuple[int, ...], rows: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Input and target, of one sample or a batch."""
+    rng = np.random.default_rng(1)
+    lead = () if rows is None else (rows,)
+    x, y = (rng.standard_normal((*lead, width)).astype("float32") for width in (widths[0], widths[-1]))
+    return aligned_copy(x), aligned_copy(y, place=1)
+
+
+def torch_network(torch: Any, model: Any) -> Any:
+    """PyTorch's network, with the weights of a model."""
+    layers: list[Any] = []
+    for w, b in zip(model.weights, model.biases, strict=True):
+        linear = torch.nn.Linear(*w.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(w.T)))
+            linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(b)))
+        layers += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
+
+
+def measure_training_iteration_mlp(row: Row, options: Options) -> None:
+    """One step on a batch."""
+    model = make_network(LARGE)
+    x, y = make_samples(LARGE, BATCH)
+    before = baseline_network(model)
+    products = [inputs * outputs for inputs, outputs in zip(LARGE, LARGE[1:], strict=False)]
+    flops = BATCH * (6.0 * sum(products) - 2.0 * products[0])  # the first layer needs no gradient of its input
+    limit = fma("float32")
+    contest = Contest(
+        ours=calls(lambda: model.train_step(x, y)),
+        baseline=on_reference(calls(lambda: before.train_step(x, y))),
+        limits=[limit],
+        share_of=limit.name,
+        amount=flops,
+    )
+    if options.peers and (torch := peers.find("torch")) is not None:
+        contest.peers[f"{peers.label('torch')}, fused AdamW"] = calls(torch_step(torch, model, x, y))
+    contest.fill(row, options.seconds)
+
+
+def torch_step(torch: Any, model: Any, x: np.ndarray, y: np.ndarray) -> Callable[[], object]:
+    """A PyTorch training step on the same data."""
+    network, loss = torch_network(torch, model), torch.nn.MSELoss()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=1e-2, fused=True)
+    inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss(network(inputs), targets).backward()
+        optimizer.step()
+
+    return step
+
+
+def numpy_gradient(model: Any, x: np.ndarray, y: np.ndarray) -> Callable[[], object]:
+    """The gradient of one sample by hand in NumPy, into arrays made before."""
+    (w1, w2), (b1, b2) = ([np.ascontiguousarray(a) for a in pair] for pair in (model.weights, model.biases))
+    dw1, dw2 = np.empty_like(w1), np.empty_like(w2)
+    factor = np.float32(2 / y.size)
+
+    def gradient() -> None:
+        h = np.maximum(x @ w1 + b1, 0)
+        d2 = (h @ w2 + b2 - y) * factor
+        np.multiply(h[:, None], d2, out=dw2)
+        d1 = (w2 @ d2) * (h > 0)
+        np.multiply(x[:, None], d1, out=dw1)
+
+    return gradient
+
+
+def measure_gradient(row: Row, options: Options) -> None:
+    """All parameter gradients of one sample."""
+    model = make_network(SMALL)
+    x, y = make_samples(SMALL)
+    before = baseline_network(model)
+    contest = Contest(
+        ours=calls(lambda: model.gradient(x, y)),
+        baseline=on_reference(calls(lambda: before.gradient(x, y))),
+        limits=[l1_read()],
+        plan_figure=45e-6,
+    )
+    if hasattr(model, "bind_gradient"):
+        contest.variants["bound"] = calls(model.bind_gradient(x, y))
+    if options.peers:
+        contest.peers[f"{peers.label('numpy')}, by hand"] = calls(numpy_gradient(model, x, y))
+        if (torch := peers.find("torch")) is not None:
+            network, loss = torch_network(torch, model), torch.nn.MSELoss()
+            parameters = list(network.parameters())
+            inputs, targets = torch.from_numpy(x), torch.from_numpy(y)
+            contest.peers[f"{peers.label('torch')} autograd"] = calls(
+                lambda: torch.autograd.grad(loss(network(inputs), targets), parameters)
+            )
+    contest.fill(row, options.seconds)
+    if "bound" in row.metrics:
+        row.figures["bound call"] = row.metrics["bound"]
+
+
+def measure_inference(row: Row, options: Options) -> None:
+    """One sample through the network: predict(x, out=), and the bound call."""
+    from mlopt.targets.empty import EmptyCall
+
+    model = make_network(SMALL)
+    x, _ = make_samples(SMALL)
+    out = aligned(SMALL[-1], "float32", place=1)
+    bound = model.bind(x, out)
+    before = baseline_network(model)
+    parameters = sum(w.size + b.size for w, b in zip(model.weights, model.biases, strict=True))
+    limit = l1_read(parameters * 4)
+    contest = Contest(
+        ours=calls(lambda: model.predict(x, out=out)),
+        baseline=on_reference(calls(lambda: before.predict(x))),
+        limits=[limit],
+        variants={"bound": calls(bound), "empty": calls(EmptyCall())},
+        plan_figure=50e-6,
+    )
+    if options.peers:
+        add_inference_peers(contest, model, x, out)
+    rounds = contest.fill(row, options.seconds)
+    over_floor = [
+        call / (read + empty)
+        for call, read, empty in zip(
+            *(rounds.samples[name] for name in ("variant bound", f"limit {limit.name}", "variant empty")), strict=True
+        )
+    ]
+    row.metrics["bound_over_floor"] = float(np.median(over_floor))
+    row.figures["bound call"] = row.metrics["bound"]
+    row.figures["empty call"] = row.metrics["empty"]
+    count = 1_000_000 if options.seconds >= 1 else 100_000
+    for name, call in (("predict", lambda: model.predict(x, out=out)), ("bound", bound)):
+        times = latencies(call, count)
+        row.details.append({
+            "call": name, "median µs": times.median * 1e6, "p99 µs": times.p99 * 1e6, "p99.9 µs": times.p999 * 1e6,
+            "worst µs": times.worst * 1e6, "calls": times.calls, "clock taken off µs": times.clock_overhead * 1e6,
+        })
+        row.metrics[f"{name}_p99"], row.metrics[f"{name}_p999"] = times.p99, times.p999
+    row.metrics["ours_over_bound"] = rounds.ratio(OURS, of="variant bound").median
+    row.notes.append("int8 inference is not in this version")
+
+
+def add_inference_peers(contest: Contest, model: Any, x: np.ndarray, out: np.ndarray) -> None:
+    """The same network in the peers, each in its quickest form."""
+    (w1, w2), (b1, b2) = ([np.ascontiguousarray(a) for a in pair] for pair in (model.weights, model.biases))
+    hidden = np.empty_like(b1)
+
+    def by_hand() -> None:
+        np.matmul(x, w1, out=hidden)
+        np.add(hidden, b1, out=hidden)
+        np.maximum(hidden, 0, out=hidden)
+        np.matmul(hidden, w2, out=out)
+        np.add(out, b2, out=out)
+
+    contest.peers[f"{peers.label('numpy')}, by hand"] = calls(by_hand)
+    if (torch := peers.find("torch")) is not None:
+        inputs = torch.from_numpy(x)
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch calls TorchScript deprecated; it is still its quickest
+            script = torch.jit.freeze(torch.jit.trace(torch_network(torch, model).eval(), inputs))
+
+        def traced() -> None:
+            with torch.inference_mode():
+                script(inputs)
+
+        contest.peers[f"{peers.label('torch')} TorchScript"] = calls(traced)
+    runtime, onnx = peers.find("onnxruntime"), peers.find("onnx")
+    if runtime is not None and onnx is not None:
+        contest.peers[f"{peers.label('onnxruntime')}, IO binding"] = calls(onnx_call(runtime, onnx, model, x, out))
+
+
+def onnx_call(runtime: Any, onnx: Any, model: Any, x: np.ndarray, out: np.ndarray) -> Callable[[], object]:
+    """A run of ONNX Runtime with its input and output bound before, on one thread."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, initializers, last = [], [], "x"
+    count = len(model.weights)
+    for i, (w, b) in enumerate(zip(model.weights, model.biases, strict=True)):
+        initializers += [numpy_helper.from_array(np.ascontiguousarray(a), f"{k}{i}") for k, a in (("w", w), ("b", b))]
+        name = "y" if i == count - 1 else f"z{i}"
+        nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [name]))
+        last = name
+        if i < count - 1:
+            last = f"h{i}"
+            nodes.append(helper.make_node("Relu", [name], [last]))
+    graph = helper.make_graph(
+        nodes, "mlp",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, x.size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, out.size])],
+        initializers,
+    )  # fmt: skip
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    for name, array, bind in (("x", x, binding.bind_input), ("y", out, binding.bind_output)):
+        bind(name, "cpu", 0, np.float32, [1, array.size], array.ctypes.data)
+    return lambda: session.run_with_iobinding(binding)

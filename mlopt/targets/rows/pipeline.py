@@ -1,0 +1,155 @@
+"""The whole loop per bar: features, inference, gradient and update."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import numpy as np
+
+import mlopt
+from mlopt.targets.contest import OURS, Contest, NotHere, Options
+from mlopt.targets.limits import fma, l1_read
+from mlopt.targets.measure import calls
+from mlopt.targets.memory import aligned
+from mlopt.targets.result import MEASURED, Comparison, Row
+from mlopt.targets.rows.features import real_bars
+from mlopt.targets.rows.matmul import on_reference
+from mlopt.targets.rows.network import make_network
+
+OUTPUTS = 10
+HIDDEN = 50
+WARM_UP = 1000
+
+
+class Ours:
+    """This library's loop: one extractor, one network, buffers that were bound before."""
+
+    def __init__(self, bars: np.ndarray) -> None:
+        from mlopt.features import FeatureExtractor
+
+        self.extractor = FeatureExtractor()
+        history = self.extractor.transform(bars[:WARM_UP])[-(WARM_UP // 2):]
+        self.shift = aligned(history.shape[1], "float64")
+        self.factor = aligned(history.shape[1], "float64", place=1)
+        self.shift[:] = history.mean(axis=0)
+        self.factor[:] = 1 / np.maximum(history.std(axis=0), 1e-12)
+        self.extractor.warm_up(bars[:WARM_UP])
+        self.model = make_network((history.shape[1], HIDDEN, OUTPUTS))
+        self.x = aligned(history.shape[1], "float32", place=2)
+        self.scaled = aligned(history.shape[1], "float64", place=3)
+        self.y = aligned(OUTPUTS, "float32", place=4)
+        self.out = aligned(OUTPUTS, "float32", place=5)
+        self.infer = self.model.bind(self.x, self.out)
+        self.place = 0
+
+    def features(self, bar: list[float]) -> None:
+        """The scaled features of a bar into the network's input."""
+        mlopt.subtract(self.extractor.update(*bar), self.shift, self.scaled)
+        mlopt.multiply(self.scaled, self.factor, self.scaled)
+        self.x[...] = self.scaled
+
+    def step(self, bar: list[float]) -> None:
+        """One bar through the loop; the target is a fixed pattern."""
+        self.features(bar)
+        self.infer()
+        self.y[self.place] = 0
+        self.place = (self.place + 1) % OUTPUTS
+        self.y[self.place] = 1
+        self.model.train_step(self.x, self.y)
+
+
+class Before:
+    """The baseline program's loop on the same bars, with the same weights and scaling."""
+
+    def __init__(self, ours: Ours, bars: np.ndarray) -> None:
+        from mlopt.targets.baseline import Features, Network
+
+        self.program = Features(ours.extractor.names)
+        self.network = Network(ours.model.weights, ours.model.biases)
+        self.shift, self.factor = ours.shift.copy(), ours.factor.copy()
+        self.bars = bars
+        self.place = 0
+
+    def features(self, end: int) -> np.ndarray:
+        """The scaled features of the bar before `end`."""
+        from mlopt.targets.baseline import WINDOW
+
+        raw = self.program.compute(self.bars[end - WINDOW : end].copy())
+        return mlopt.multiply(mlopt.subtract(raw, self.shift), self.factor).astype(np.float32)
+
+    def target(self) -> np.ndarray:
+        """The next target of the fixed pattern."""
+        self.place = (self.place + 1) % OUTPUTS
+        y = np.zeros(OUTPUTS, np.float32)
+        y[self.place] = 1
+        return y
+
+    def step(self, end: int) -> np.ndarray:
+        """One bar through the loop."""
+        x = self.features(end)
+        prediction = self.network.predict(x)
+        self.network.update(self.network.gradient(x, self.target()))
+        return prediction
+
+
+def make_loops() -> tuple[Ours, Before, Any, Any]:
+    """Both loops, and for each a call that takes the next bar."""
+    bars = real_bars()
+    ours = Ours(bars)
+    before = Before(ours, bars)
+    following = itertools.cycle(bars[WARM_UP:].tolist()).__next__
+    ends = itertools.cycle(range(WARM_UP, len(bars))).__next__
+    return ours, before, lambda: ours.step(following()), lambda: before.step(ends())
+
+
+def measure_overall(row: Row, options: Options) -> None:
+    """Both loops on the same bars; then the stages of the baseline program beside the plan's figures."""
+    ours, before, our_call, before_call = make_loops()
+    width = len(ours.extractor.names)
+    contest = Contest(
+        ours=calls(our_call),
+        baseline=on_reference(calls(before_call)),
+        limits=[fma("float32"), l1_read()],
+    )
+    contest.fill(row, options.seconds)
+    row.notes.append(f"MLP {width}-{HIDDEN}-{OUTPUTS}: as many inputs as the default set has features; scaling included")
+    bars = before.bars
+    with mlopt.use_isa("reference"):
+        x = before.features(WARM_UP)
+    y = before.target()
+    bar = bars[WARM_UP].tolist()
+    stages = (
+        ("features", lambda: before.features(WARM_UP), lambda: ours.features(bar), 100e-6),
+        ("inference", lambda: before.network.predict(x), ours.infer, 50e-6),
+        ("gradient", lambda: before.network.gradient(x, y), lambda: ours.model.gradient(ours.x, ours.y), 45e-6),
+        ("gradient and update", lambda: before.network.train_step(x, y),
+         lambda: ours.model.train_step(ours.x, ours.y), None),
+    )
+    for name, old, new, plan in stages:
+        rounds = Contest(calls(new), on_reference(calls(old))).measure(options.seconds / 4)
+        row.stages.append(Comparison(f"baseline {name}", rounds.seconds("baseline"), rounds.ratio("baseline", of=OURS),
+                                     plan))
+        row.figures[name] = rounds.seconds(OURS).median
+    row.notes.append("the training iteration (LSTM) with its cap is not in this version")
+
+
+def measure_allocations(row: Row, options: Options) -> None:
+    """Heap allocations while bars go through the loop, counted, after warm-up."""
+    try:
+        from mlopt.targets.allocations import count_allocations
+    except ImportError as error:
+        raise NotHere(f"nothing here counts allocations ({error})") from error
+    ours, _, call, _ = make_loops()
+    bars = 10_000
+    for _ in range(2000):
+        call()
+    start = time.perf_counter()
+    counted = count_allocations(lambda: [None for _ in itertools.repeat(None, bars) if call()])
+    seconds = time.perf_counter() - start
+    row.status = MEASURED
+    row.details.append({"bars": bars, "allocations": int(counted)})
+    row.metrics["per_bar"] = int(counted) / bars
+    row.metrics["per_second"] = int(counted) / seconds
+    row.notes.append(f"{len(ours.extractor.names)} features, MLP with {HIDDEN} hidden units, AdamW")
