@@ -107,7 +107,8 @@ def duration(seconds: float) -> str:
     ('2.5 µs', '0 ns')
     """
     factor, unit = next((factor, unit) for below, factor, unit in UNITS if seconds < below)
-    return f"{seconds * factor:.3g} {unit}" if seconds * factor < 1000 else f"{seconds * factor:.0f} {unit}"
+    value = seconds * factor
+    return f"{value:.3g} {unit}" if value < 999.5 else f"{value:.0f} {unit}"
 
 
 def rate(value: float, unit: str) -> str:
@@ -161,7 +162,7 @@ HEADERS = ("target", "measured", "stated and goals", "baseline", "peers", "limit
 def cells(row: Row) -> tuple[list[str], ...]:
     """The cells of a row, each a list of lines, in the order of HEADERS."""
     measured = [row.verdict()]
-    if row.status != MEASURED and row.reason != row.status:
+    if row.status != MEASURED and row.reason not in ("", row.status):
         measured.append(row.reason)
     if row.figure is not None:
         measured.insert(0, duration(row.figure.median))

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlopt.features.definitions import parse_feature
-from mlopt.features.graph import Node
+from mlopt.features.graph import Node, Value
 from mlopt.features.layout import SERIES
 from mlopt.targets.baseline import series
 
 WINDOW = 500
 
 _NAMES = {number: name for name, (number, _) in SERIES.items()}
+
+
+class Step(NamedTuple):
+    """One loop over the window: what it reads, by place, and its numbers."""
+
+    loop: Callable[..., Any]
+    inputs: tuple[int, ...]
+    arguments: tuple[Any, ...]
+    results: int
 
 
 class Features:
@@ -32,66 +41,69 @@ class Features:
     Examples
     --------
     >>> import numpy as np
-    >>> from mlopt.targets.baseline import Features
+    >>> from mlopt.targets.baseline.features import Features
     >>> bars = np.array([[10, 11, 9, 10, 1000], [10, 12, 10, 12, 1500.0]])
     >>> Features(["sma_2"]).compute(bars)
     array([11.])
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self.values = [parse_feature(name).value for name in names]
-        self.nodes: list[Node] = []
-        for value in self.values:
-            self._visit(value.node, set(self.nodes))
+        self.steps: list[Step] = []
+        self.count = len(series.SERIES)  # of series so far: those of the bars themselves come first
+        self.places: dict[Value, int] = {}
+        values = [parse_feature(name).value for name in names]
+        for value in values:
+            self._plan(value.node)
+        self.outputs = [self.places[value] for value in values]
 
-    def _visit(self, node: Node, known: set[Node]) -> None:
-        if node in known:
+    def _plan(self, node: Node) -> None:
+        """Append the step of a node, those that it reads before it."""
+        if Value(node) in self.places:
+            return
+        if node.kind == "bar":
+            self.places[Value(node)] = series.SERIES.index(_NAMES[int(node.numbers[0])])
             return
         for value in node.inputs:
-            self._visit(value.node, known)
-        known.add(node)
-        self.nodes.append(node)
+            self._plan(value.node)
+        loop, arguments = _step(node)
+        results = 2 if node.kind == "moments" else 1
+        self.places.update({Value(node, port): self.count + port for port in range(results)})
+        self.count += results
+        self.steps.append(Step(loop, tuple(self.places[value] for value in node.inputs), arguments, results))
 
     def compute(self, window: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """A fresh vector of the features at the window's last bar, from its bars (rows of five columns)."""
-        results: dict[Node, Any] = {}
-        for node in self.nodes:
-            results[node] = _evaluate(node, window, results)
-        features = np.empty(len(self.values))
-        for i, value in enumerate(self.values):
-            of_node = results[value.node]
-            features[i] = (of_node[value.port] if isinstance(of_node, tuple) else of_node)[-1]
-        return features
+        results = series.of_bars(window)
+        for loop, inputs, arguments, count in self.steps:
+            result = loop(*[results[place] for place in inputs], *arguments)
+            if count == 1:
+                results.append(result)
+            else:
+                results += result
+        return np.array([results[place][-1] for place in self.outputs])
 
 
-def _evaluate(node: Node, window: np.ndarray[Any, np.dtype[np.float64]], results: dict[Node, Any]) -> Any:
-    """The series of one step of the formulas; that of moments is a pair."""
+def _step(node: Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The loop of one step of the formulas, and what it takes after the series it reads."""
     kind, numbers = node.kind, node.numbers
-    if kind == "bar":
-        return series.of_bars(_NAMES[int(numbers[0])], window)
-    inputs = []
-    for value in node.inputs:
-        of_node = results[value.node]
-        inputs.append(of_node[value.port] if isinstance(of_node, tuple) else of_node)
     first = max(value.ready for value in node.inputs)
-    x = inputs[0]
     match kind:
         case "lag":
-            return series.lag(x, first, int(numbers[0]))
+            return series.lag, (first, int(numbers[0]))
         case "linear" | "product" | "quotient" | "logarithm" | "root":
-            return getattr(series, kind)(*inputs, first, *numbers)
+            return getattr(series, kind), (first, *numbers)
         case "sum":
-            return series.window_sum(x, first, int(numbers[0]), numbers[1])
+            return series.window_sum, (first, int(numbers[0]), numbers[1])
         case "weighted":
-            return series.weighted(x, node.inputs[0].ready, int(numbers[0]), numbers[1])
+            return series.weighted, (node.inputs[0].ready, int(numbers[0]), numbers[1])
         case "moments":
-            return series.moments(x, first, int(numbers[0]))
+            return series.moments, (first, int(numbers[0]))
         case "average":
-            return series.average(x, numbers[0], int(numbers[1]), int(numbers[2]))
+            return series.average, (numbers[0], int(numbers[1]), int(numbers[2]))
         case "extrema":
-            return series.extremum(x, first, numbers[0], int(numbers[1]))
+            return series.extremum, (first, numbers[0], int(numbers[1]))
         case "deviation":
-            return series.deviation(*inputs, first, int(numbers[0]))
+            return series.deviation, (first, int(numbers[0]))
         case "accumulate":
-            return series.accumulate(x, first)
+            return series.accumulate, (first,)
     raise NotImplementedError(f"the baseline program has no loop for the step {kind!r}")

@@ -28,7 +28,7 @@ class Network:
     Examples
     --------
     >>> import numpy as np, mlopt
-    >>> from mlopt.targets.baseline import Network
+    >>> from mlopt.targets.baseline.network import Network
     >>> network = Network([np.eye(2)], [np.array([0.0, 1.0])])
     >>> with mlopt.use_isa("reference"):
     ...     network.predict(np.array([3.0, 4.0]))

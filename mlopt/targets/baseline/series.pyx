@@ -3,137 +3,131 @@
 Every function takes float64 arrays of one length and `first`, the place of the first value that is
 defined; what comes before the first defined result is NaN.
 """
+cimport numpy as cnp
 from libc.math cimport NAN, fabs, log, sqrt
 
-import numpy as np
+cnp.import_array()
 
 
-cdef double[::1] fresh(Py_ssize_t n, Py_ssize_t undefined):
-    cdef double[::1] out = np.empty(n)
+cdef cnp.ndarray fresh(Py_ssize_t n, Py_ssize_t undefined, double **data):
+    cdef cnp.npy_intp length = n
+    cdef cnp.ndarray series = cnp.PyArray_EMPTY(1, &length, cnp.NPY_DOUBLE, 0)
     cdef Py_ssize_t i
+    data[0] = <double *>cnp.PyArray_DATA(series)
     for i in range(min(n, undefined)):
-        out[i] = NAN
-    return out
+        data[0][i] = NAN
+    return series
 
 
-def of_bars(str name, const double[:, ::1] bars):
-    """A series that a bar gives directly, of bars with the columns open, high, low, close, volume."""
+cdef enum:
+    COUNT = 19
+
+SERIES = ("zero", "open", "high", "low", "close", "volume", "typical", "range", "body", "upper_shadow",
+          "lower_shadow", "money", "signed_volume", "change", "gain", "loss", "true_range", "inflow", "outflow")
+
+
+def of_bars(const double[:, ::1] bars):
+    """The series that bars give directly, in the order of SERIES; bars have columns open, high, low, close, volume."""
     cdef Py_ssize_t n = bars.shape[0], i, before
-    cdef double[::1] out = fresh(n, 0)
+    cdef double *out[COUNT]
     cdef double open, high, low, close, volume, last_close, typical, last_typical
-    cdef int which = SERIES.index(name)
+    series = [fresh(n, 0, &out[i]) for i in range(COUNT)]
     for i in range(n):
         before = i - 1 if i else 0
         open, high, low, close, volume = bars[i, 0], bars[i, 1], bars[i, 2], bars[i, 3], bars[i, 4]
         last_close = bars[before, 3]
         typical = (high + low + close) / 3
         last_typical = (bars[before, 1] + bars[before, 2] + bars[before, 3]) / 3 if i else typical
-        if which == 0:
-            out[i] = 0
-        elif which == 1:
-            out[i] = open
-        elif which == 2:
-            out[i] = high
-        elif which == 3:
-            out[i] = low
-        elif which == 4:
-            out[i] = close
-        elif which == 5:
-            out[i] = volume
-        elif which == 6:
-            out[i] = typical
-        elif which == 7:
-            out[i] = high - low
-        elif which == 8:
-            out[i] = close - open
-        elif which == 9:
-            out[i] = high - max(open, close)
-        elif which == 10:
-            out[i] = min(open, close) - low
-        elif which == 11:
-            out[i] = typical * volume
-        elif which == 12:
-            out[i] = volume * ((close > last_close) - (close < last_close) if i else 1)
-        elif which == 13:
-            out[i] = close - last_close
-        elif which == 14:
-            out[i] = max(close - last_close, 0)
-        elif which == 15:
-            out[i] = max(last_close - close, 0)
-        elif which == 16:
-            out[i] = max(high - low, max(fabs(high - last_close), fabs(low - last_close)))
-        elif which == 17:
-            out[i] = typical * volume if typical > last_typical else 0
-        else:
-            out[i] = typical * volume if typical < last_typical else 0
-    return out
-
-
-SERIES = ("zero", "open", "high", "low", "close", "volume", "typical", "range", "body", "upper_shadow",
-          "lower_shadow", "money", "signed_volume", "change", "gain", "loss", "true_range", "inflow", "outflow")
+        out[0][i] = 0
+        out[1][i] = open
+        out[2][i] = high
+        out[3][i] = low
+        out[4][i] = close
+        out[5][i] = volume
+        out[6][i] = typical
+        out[7][i] = high - low
+        out[8][i] = close - open
+        out[9][i] = high - max(open, close)
+        out[10][i] = min(open, close) - low
+        out[11][i] = typical * volume
+        out[12][i] = volume * ((close > last_close) - (close < last_close)) if i else volume
+        out[13][i] = close - last_close
+        out[14][i] = max(close - last_close, 0)
+        out[15][i] = max(last_close - close, 0)
+        out[16][i] = max(high - low, max(fabs(high - last_close), fabs(low - last_close)))
+        out[17][i] = typical * volume if typical > last_typical else 0
+        out[18][i] = typical * volume if typical < last_typical else 0
+    return series
 
 
 def lag(const double[::1] x, Py_ssize_t first, Py_ssize_t bars):
     """`x` as it was so many bars before."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] out = fresh(n, first + bars)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first + bars, &out)
     for i in range(first + bars, n):
         out[i] = x[i - bars]
-    return out
+    return series
 
 
 def linear(const double[::1] a, const double[::1] b, Py_ssize_t first, double weight, double scale, double offset):
     """``scale * (a + weight * b) + offset``."""
     cdef Py_ssize_t n = a.shape[0], i
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     for i in range(first, n):
         out[i] = scale * (a[i] + weight * b[i]) + offset
-    return out
+    return series
 
 
 def product(const double[::1] a, const double[::1] b, Py_ssize_t first):
     """``a * b``."""
     cdef Py_ssize_t n = a.shape[0], i
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     for i in range(first, n):
         out[i] = a[i] * b[i]
-    return out
+    return series
 
 
 def quotient(const double[::1] a, const double[::1] b, const double[::1] c, const double[::1] d, Py_ssize_t first,
              double weight, double divisor_weight, double scale, double offset):
     """``scale * (a + weight * b) / (c + divisor_weight * d) + offset``, 0 where the divisor is 0."""
     cdef Py_ssize_t n = a.shape[0], i
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     cdef double divisor
     for i in range(first, n):
         divisor = c[i] + divisor_weight * d[i]
         out[i] = 0 if divisor == 0 else scale * (a[i] + weight * b[i]) / divisor + offset
-    return out
+    return series
 
 
 def logarithm(const double[::1] a, const double[::1] b, Py_ssize_t first):
     """``log(a / b)``, 0 where b is 0."""
     cdef Py_ssize_t n = a.shape[0], i
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     for i in range(first, n):
         out[i] = 0 if b[i] == 0 else log(a[i] / b[i])
-    return out
+    return series
 
 
 def root(const double[::1] x, Py_ssize_t first, double scale):
     """``sqrt(scale * x)``."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     for i in range(first, n):
         out[i] = sqrt(max(scale * x[i], 0))
-    return out
+    return series
 
 
 def window_sum(const double[::1] x, Py_ssize_t first, Py_ssize_t count, double divisor):
     """The sum of the last `count`, sliding, over `divisor`."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] out = fresh(n, first + count - 1)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first + count - 1, &out)
     cdef double total = 0
     for i in range(first, n):
         total += x[i]
@@ -141,25 +135,23 @@ def window_sum(const double[::1] x, Py_ssize_t first, Py_ssize_t count, double d
             total -= x[i - count]
         if i >= first + count - 1:
             out[i] = total / divisor
-    return out
+    return series
 
 
-def weighted(const double[::1] x, Py_ssize_t first, Py_ssize_t count, double divisor):
-    """The sum of the last `count` weighted 1 (oldest) to `count`, sliding, over `divisor`."""
+def weighted(const double[::1] x, const double[::1] total, Py_ssize_t first, Py_ssize_t count, double divisor):
+    """The sum of the last `count` weighted 1 (oldest) to `count`, sliding, over `divisor`; `total` is their plain sum."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] out = fresh(n, first + count - 1)
-    cdef double plain = 0, total = 0
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first + count - 1, &out)
+    cdef double value = 0
     for i in range(first, n):
         if i >= first + count:
-            total -= plain
-            plain -= x[i - count]
-            total += count * x[i]
+            value += count * x[i] - total[i - 1]
         else:
-            total += (i - first + 1) * x[i]
-        plain += x[i]
+            value += (i - first + 1) * x[i]
         if i >= first + count - 1:
-            out[i] = total / divisor
-    return out
+            out[i] = value / divisor
+    return series
 
 
 def moments(const double[::1] x, Py_ssize_t first, Py_ssize_t count):
@@ -168,7 +160,10 @@ def moments(const double[::1] x, Py_ssize_t first, Py_ssize_t count):
     Both about the first value, so that the squares do not swamp the variance.
     """
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] mean = fresh(n, first + count - 1), deviation = fresh(n, first + count - 1)
+    cdef double *mean
+    cdef double *deviation
+    cdef cnp.ndarray means = fresh(n, first + count - 1, &mean)
+    cdef cnp.ndarray deviations = fresh(n, first + count - 1, &deviation)
     cdef double total = 0, squares = 0, origin = x[first] if first < n else 0, new, old
     for i in range(first, n):
         new = x[i] - origin
@@ -181,13 +176,14 @@ def moments(const double[::1] x, Py_ssize_t first, Py_ssize_t count):
         if i >= first + count - 1:
             mean[i] = origin + total / count
             deviation[i] = sqrt(max(squares / count - (total / count) * (total / count), 0))
-    return mean, deviation
+    return means, deviations
 
 
 def average(const double[::1] x, double alpha, Py_ssize_t count, Py_ssize_t start):
     """Exponential average: seeded with the mean of `count` values from `start` on, then one step a bar."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] out = fresh(n, start + count - 1)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, start + count - 1, &out)
     cdef double value = 0
     for i in range(start, n):
         if i < start + count:
@@ -196,13 +192,14 @@ def average(const double[::1] x, double alpha, Py_ssize_t count, Py_ssize_t star
             value += alpha * (x[i] - value)
         if i >= start + count - 1:
             out[i] = value
-    return out
+    return series
 
 
 def extremum(const double[::1] x, Py_ssize_t first, double sign, Py_ssize_t count):
     """The highest (`sign` 1) or lowest (-1) of the last `count`; searched anew only when it leaves the window."""
     cdef Py_ssize_t n = x.shape[0], i, j, best = -1
-    cdef double[::1] out = fresh(n, first + count - 1)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first + count - 1, &out)
     for i in range(first + count - 1, n):
         if best <= i - count:
             best = i - count + 1
@@ -212,28 +209,30 @@ def extremum(const double[::1] x, Py_ssize_t first, double sign, Py_ssize_t coun
         elif sign * x[i] >= sign * x[best]:
             best = i
         out[i] = x[best]
-    return out
+    return series
 
 
 def deviation(const double[::1] mean, const double[::1] x, Py_ssize_t first, Py_ssize_t count):
     """The mean absolute deviation of the last `count` from their mean; `first` is where the mean begins."""
     cdef Py_ssize_t n = x.shape[0], i, j
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     cdef double total
     for i in range(first, n):
         total = 0
         for j in range(i - count + 1, i + 1):
             total += fabs(x[j] - mean[i])
         out[i] = total / count
-    return out
+    return series
 
 
 def accumulate(const double[::1] x, Py_ssize_t first):
     """The sum of all so far."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double[::1] out = fresh(n, first)
+    cdef double *out
+    cdef cnp.ndarray series = fresh(n, first, &out)
     cdef double total = 0
     for i in range(first, n):
         total += x[i]
         out[i] = total
-    return out
+    return series

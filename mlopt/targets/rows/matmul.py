@@ -10,7 +10,7 @@ from mlopt.targets.contest import OURS, Contest, NotHere, Options
 from mlopt.targets.limits import fma
 from mlopt.targets.measure import Batch, calls
 from mlopt.targets.memory import aligned, aligned_copy
-from mlopt.targets.result import Comparison, Row, Share
+from mlopt.targets.result import Row, Share
 
 
 def usable_cores() -> int:
@@ -76,11 +76,14 @@ def measure_matmul_1024(row: Row, options: Options) -> None:
             limits=[together],
         )
         rounds = everywhere.measure(options.seconds)
-    key = f"limit {together.name}"
-    row.figures[f"{cores} cores"] = rounds.seconds(OURS).median
-    row.metrics["all_cores"] = rounds.seconds(OURS).median
-    row.limits.append(Share(together.name, rounds.rate(key, together.amount), together.unit,
-                            rounds.ratio(key, of=OURS, factor=flops / together.amount)))
-    for name in everywhere.peers:
-        key = f"peer {name}"
-        row.stages.append(Comparison(f"{name} on {cores} cores", rounds.seconds(key), rounds.ratio(key, of=OURS)))
+    limit_key = f"limit {together.name}"
+    row.figures[f"{cores} cores"] = row.metrics["all_cores"] = rounds.seconds(OURS).median
+    row.limits.append(Share(together.name, rounds.rate(limit_key, together.amount), together.unit,
+                            rounds.ratio(limit_key, of=OURS, factor=flops / together.amount)))
+    for name in (OURS, *(f"peer {peer}" for peer in everywhere.peers)):
+        row.details.append({
+            f"on {cores} cores": name.removeprefix("peer "),
+            "ms": rounds.seconds(name).median * 1e3,
+            "÷ ours": rounds.ratio(name, of=OURS).median,
+            "% of limit": 100 * rounds.ratio(limit_key, of=name, factor=flops / together.amount).median,
+        })

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-import mlopt
 from mlopt.targets import peers
 from mlopt.targets.contest import OURS, Contest, NotHere, Options
 from mlopt.targets.limits import fma, l1_read
@@ -24,9 +23,11 @@ BATCH = 1024
 
 def make_network(widths: tuple[int, ...]) -> Any:
     """This library's network, weights from a fixed seed."""
-    if not hasattr(mlopt, "nn"):
-        raise NotHere("mlopt.nn is not in this version")
-    return mlopt.nn.MLP(list(widths), rng=0)
+    try:
+        from mlopt.nn import MLP
+    except ImportError as error:
+        raise NotHere(f"mlopt.nn is not in this version ({error})") from error
+    return MLP(list(widths), rng=0)
 
 
 def baseline_network(model: Any) -> Any:

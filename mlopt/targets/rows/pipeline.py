@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,8 @@ class Before:
     """The baseline program's loop on the same bars, with the same weights and scaling."""
 
     def __init__(self, ours: Ours, bars: np.ndarray) -> None:
-        from mlopt.targets.baseline import Features, Network
+        from mlopt.targets.baseline.features import Features
+        from mlopt.targets.baseline.network import Network
 
         self.program = Features(ours.extractor.names)
         self.network = Network(ours.model.weights, ours.model.biases)
@@ -74,7 +74,7 @@ class Before:
 
     def features(self, end: int) -> np.ndarray:
         """The scaled features of the bar before `end`."""
-        from mlopt.targets.baseline import WINDOW
+        from mlopt.targets.baseline.features import WINDOW
 
         raw = self.program.compute(self.bars[end - WINDOW : end].copy())
         return mlopt.multiply(mlopt.subtract(raw, self.shift), self.factor).astype(np.float32)
@@ -100,7 +100,7 @@ def make_loops() -> tuple[Ours, Before, Any, Any]:
     ours = Ours(bars)
     before = Before(ours, bars)
     following = itertools.cycle(bars[WARM_UP:].tolist()).__next__
-    ends = itertools.cycle(range(WARM_UP, len(bars))).__next__
+    ends = itertools.cycle(range(WARM_UP + 1, len(bars) + 1)).__next__
     return ours, before, lambda: ours.step(following()), lambda: before.step(ends())
 
 
@@ -136,20 +136,27 @@ def measure_overall(row: Row, options: Options) -> None:
 
 
 def measure_allocations(row: Row, options: Options) -> None:
-    """Heap allocations while bars go through the loop, counted, after warm-up."""
+    """Heap allocations while bars go through the loop, counted in a process of its own, after warm-up."""
     try:
         from mlopt.targets.allocations import count_allocations
     except ImportError as error:
         raise NotHere(f"nothing here counts allocations ({error})") from error
     ours, _, call, _ = make_loops()
     bars = 10_000
-    for _ in range(2000):
-        call()
-    start = time.perf_counter()
-    counted = count_allocations(lambda: [None for _ in itertools.repeat(None, bars) if call()])
-    seconds = time.perf_counter() - start
+    setup = "from mlopt.targets.rows.pipeline import make_loops; call = make_loops()[2]"
+    counted = count_allocations("call()", setup, iterations=bars, warm_up=5000)
+    if counted.allocations is None:
+        raise NotHere(f"allocations cannot be counted here: {counted.reason}")
+    per_bar = Contest(calls(call)).measure(options.seconds / 4).seconds(OURS)
     row.status = MEASURED
-    row.details.append({"bars": bars, "allocations": int(counted)})
-    row.metrics["per_bar"] = int(counted) / bars
-    row.metrics["per_second"] = int(counted) / seconds
-    row.notes.append(f"{len(ours.extractor.names)} features, MLP with {HIDDEN} hidden units, AdamW")
+    row.metrics["per_bar"] = counted.allocations / bars
+    row.metrics["per_second"] = counted.allocations / bars / per_bar.median
+    for text, by_function in (
+        ("as it runs", counted.by_function),
+        ("with every Python object", counted.by_function_with_objects),
+    ):
+        row.details.append({"counted": text, "bars": bars} | {name: n for name, n in by_function.items() if n})
+    row.notes.append(
+        f"{len(ours.extractor.names)} features, MLP with {HIDDEN} hidden units, AdamW; "
+        f"{per_bar.median * 1e6:.2f} µs a bar"
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks of mlopt; README.rst beside this folder says how to run them."""

@@ -1,0 +1,103 @@
+"""What small calls cost from Python."""
+
+import numpy as np
+
+from .common import aligned, attribute
+
+
+class Vectors:
+    """Functions of two short vectors: mostly the call."""
+
+    params = ([16, 1024],)
+    param_names = ("n",)
+
+    def setup(self, n):
+        self.x, self.y, self.out = (aligned(n, "float32", place) for place in range(3))
+
+    def time_add(self, n):
+        ADD(self.x, self.y, self.out)
+
+    def time_exp(self, n):
+        EXP(self.x, self.out)
+
+
+class Reductions:
+    """Doors to reductions; skipped where this version has none."""
+
+    params = (["dot", "axpy", "sum", "max", "softmax"], [16, 1024])
+    param_names = ("function", "n")
+
+    def setup(self, name, n):
+        function = attribute(name)
+        x, y = (aligned(n, "float32", place) for place in range(2))
+        arguments = {"dot": (x, y), "axpy": (1e-6, x, y)}.get(name, (x,))
+        self.call = lambda: function(*arguments)
+
+    def time_call(self, name, n):
+        self.call()
+
+
+class Matmul:
+    """Square products into a given array, one thread."""
+
+    params = ([8, 64, 256, 1024], ["float32", "float64"])
+    param_names = ("n", "dtype")
+
+    def setup(self, n, dtype):
+        self.matmul = attribute("matmul")
+        self.a, self.b, self.c = (aligned((n, n), dtype, place) for place in range(3))
+
+    def time_out(self, n, dtype):
+        self.matmul(self.a, self.b, out=self.c, num_threads=1)
+
+
+class SmallNetwork:
+    """MLP 100-50-10, one sample."""
+
+    def setup(self):
+        self.model = attribute("nn.MLP")([100, 50, 10], rng=0)
+        self.x, self.y, self.out = aligned(100, "float32"), aligned(10, "float32", 1), aligned(10, "float32", 2)
+        self.bound = self.model.bind(self.x, self.out)
+
+    def time_predict(self):
+        self.model.predict(self.x, out=self.out)
+
+    def time_bound(self):
+        self.bound()
+
+    def time_gradient(self):
+        self.model.gradient(self.x, self.y)
+
+    def time_train_step(self):
+        self.model.train_step(self.x, self.y)
+
+
+class Features:
+    """One bar through the default feature set."""
+
+    def setup(self):
+        self.extractor = attribute("features.FeatureExtractor")()
+        self.bar = (10.0, 12.0, 9.0, 11.0, 1000.0)
+        for _ in range(600):
+            self.extractor.update(*self.bar)
+
+    def time_update(self):
+        self.extractor.update(*self.bar)
+
+
+class Dispatch:
+    """Entering a tier, and the process's own."""
+
+    def setup(self):
+        self.use_isa = attribute("use_isa")
+
+    def time_use_isa(self):
+        with self.use_isa("reference"):
+            pass
+
+
+try:
+    from mlopt import add as ADD
+    from mlopt import exp as EXP
+except ImportError:
+    ADD, EXP = np.add, np.exp

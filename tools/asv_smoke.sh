@@ -1,0 +1,7 @@
+#!/bin/sh
+# Every benchmark imports, and one of each kind runs; nothing is kept.  Under two minutes.
+set -eu
+folder=$(dirname "$0")
+exec "$folder/bench.sh" --quick --dry-run --show-stderr \
+    --bench 'Register.track_ns\((.add.|.sum.|.limit_fma.), .f32., 1024\)' --bench bench_memory --bench bench_api \
+    --bench VectorOperations
