@@ -65,8 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from mlopt.targets.contest import Options
     from mlopt.targets.definitions import run as run_rows
-    from mlopt.targets.report import Report, describe_machine, machine_lines, print_row, summary, write_json
-    from mlopt.targets.report import to_markdown, to_rst
+    from mlopt.targets.report import (
+        Report,
+        describe_machine,
+        machine_lines,
+        print_row,
+        summary,
+        to_markdown,
+        to_rst,
+        write_json,
+    )
 
     console = Console(stderr=arguments.json == "-")
     if arguments.peers:

@@ -10,8 +10,9 @@ from mlopt.targets.baseline.series import SERIES
 
 pytest.importorskip("mlopt.features")
 
-from mlopt.features import FeatureExtractor  # noqa: E402
-from mlopt.targets.baseline.features import WINDOW, Features  # noqa: E402
+from mlopt.features import FeatureExtractor
+
+from mlopt.targets.baseline.features import WINDOW, Features
 
 
 def made_bars(count, seed=0):

@@ -9,8 +9,18 @@ import pytest
 from mlopt.targets import TARGETS, command
 from mlopt.targets.definitions import find
 from mlopt.targets.measure import Spread
-from mlopt.targets.report import HEADERS, Report, cells, describe_machine, duration, print_row, rate, summary
-from mlopt.targets.report import to_markdown, to_rst
+from mlopt.targets.report import (
+    HEADERS,
+    Report,
+    cells,
+    describe_machine,
+    duration,
+    print_row,
+    rate,
+    summary,
+    to_markdown,
+    to_rst,
+)
 from mlopt.targets.result import MEASURED, Comparison, Row, Share, judge
 
 
