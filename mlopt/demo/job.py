@@ -24,6 +24,7 @@ YOUNGER = 0.3  # the share of the bars that is served
 FOLDS = 5
 SAMPLE = "S&P 500 days"
 BASELINE_EVERY = 20
+NOT_IN_TOTAL = ("gradient", "total")  # the update computes the gradient too
 FEWEST = 240  # bars with features that it takes to train and serve anything
 
 Progress = Callable[[str, int, int], None]
@@ -173,10 +174,11 @@ def _stages(served: Served) -> list[Stage]:
     """Every stage with the baseline's time, the ratio bar by bar, and what is stated."""
     names = list(STAGES)
     stages = []
-    for number, name in enumerate(names):
+    for name in names:
         target, ratio_target = stated(name)
-        ours = [sum(times) if name == "total" else times[number] for times, _ in served.pairs]
-        theirs = [sum(times) if name == "total" else times[number] for _, times in served.pairs]
+        parts = [i for i, part in enumerate(names) if (part not in NOT_IN_TOTAL if name == "total" else part == name)]
+        ours = [sum(times[part] for part in parts) for times, _ in served.pairs]
+        theirs = [sum(times[part] for part in parts) for _, times in served.pairs]
         baseline = ratio = None
         if len(ours) > 1:
             low, median, high = quantiles((b / max(a, 1) for a, b in zip(ours, theirs, strict=True)), n=4)

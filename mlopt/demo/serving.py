@@ -19,8 +19,8 @@ STAGES = {
     "features": "FeatureExtractor.update: a bar in, its features out",
     "scale": "Scaler.update and transform: by mean and deviation so far, into the network’s input",
     "inference": "the bound call: will the next bar close higher?",
-    "gradient": "MLP.gradient: of all parameters, for the bar whose direction is now known",
-    "update": "MLP.train_step: forward, backward and AdamW with that bar",
+    "gradient": "MLP.gradient: of all parameters, on its own; not in the total, as the update computes it too",
+    "update": "MLP.train_step: gradient and AdamW, for the bar whose direction is now known",
     "total": "from the bar to the updated network",
 }
 Bars = list[tuple[float, float, float, float, float]]
@@ -135,7 +135,7 @@ class Server:
             train_step(before, label)
             updated = record_update(resumed)
 
-            record_total(differentiated - start + updated - resumed)
+            record_total(inferred - start + updated - resumed)
             forecasts.append(float(probability[0]))
             if baseline is not None and compare:
                 times = (start, extracted, scaled, inferred, differentiated)
