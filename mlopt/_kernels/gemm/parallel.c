@@ -2,8 +2,11 @@
 
 #include "../team.h"
 
-/* Multiplications below which one thread is faster or as fast, measured: waking a second costs some microseconds. */
-#define MLOPT_GEMM_PARALLEL_WORK (96.0 * 96.0 * 96.0)
+/* Multiplications that each thread must have.  A team waits for its last member: where the cores are shared
+ * with other processes that takes a time slice, which a product of 128 x 128 lost a hundredfold and one of
+ * 256 x 256 still twofold, while 512 x 512 gained.  Taken on a loaded machine, hence cautious; an idle one
+ * may gain from less. */
+#define MLOPT_GEMM_PARALLEL_WORK (256.0 * 256.0 * 256.0)
 
 int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
 {
