@@ -20,6 +20,13 @@ ctypedef fused real:
     double
 
 
+cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
+    # of two contiguous arrays
+    cdef char *first = <char *>cnp.PyArray_DATA(a)
+    cdef char *second = <char *>cnp.PyArray_DATA(b)
+    return first < second + cnp.PyArray_NBYTES(b) and second < first + cnp.PyArray_NBYTES(a)
+
+
 cdef class Scaler:
     """Brings every feature to a common scale, in place, one vector or a whole table.
 
@@ -57,12 +64,16 @@ cdef class Scaler:
     cdef readonly Py_ssize_t features
     cdef readonly str method
     cdef bint is_minmax
+    cdef cnp.ndarray scales
     cdef cnp.ndarray statistics  # rows: count, mean, sum of squared deviations, smallest, largest
     cdef double *count
     cdef double *mean
     cdef double *squares
     cdef double *smallest
     cdef double *largest
+    cdef double *shift  # what transform subtracts and divides by, made from the statistics when needed
+    cdef double *span
+    cdef bint stale
 
     def __init__(self, features, method="standard"):
         if isinstance(features, bool) or not isinstance(features, (int, np.integer)):
@@ -75,6 +86,9 @@ cdef class Scaler:
         self.method = method
         self.is_minmax = method == "minmax"
         self.statistics = empty_words(5 * self.features).reshape(5, self.features)
+        self.scales = empty_words(2 * self.features)
+        self.shift = <double *>cnp.PyArray_DATA(self.scales)
+        self.span = self.shift + self.features
         self.count = <double *>cnp.PyArray_DATA(self.statistics)
         self.mean = self.count + self.features
         self.squares = self.mean + self.features
@@ -90,6 +104,7 @@ cdef class Scaler:
         self.statistics[:3] = 0
         self.statistics[3] = np.inf
         self.statistics[4] = -np.inf
+        self.stale = True
 
     @property
     def counts(self):
@@ -130,6 +145,7 @@ cdef class Scaler:
         for row in range(rows * self.features):
             if values[row] == INFINITY or values[row] == -INFINITY:
                 raise ValueError(f"x must be finite or NaN, not {values[row]!r} at {np.unravel_index(row, x.shape)}")
+        self.stale = True
         for row in range(rows):
             self.learn(values + row * self.features)
         return self
@@ -142,6 +158,7 @@ cdef class Scaler:
             return self.update(x)
         except BaseException:
             self.statistics[:] = before
+            self.stale = True
             raise
 
     cdef void learn(self, const double *x) noexcept nogil:
@@ -178,14 +195,15 @@ cdef class Scaler:
             out = empty_words(rows * self.features).reshape((<object>x).shape)
         elif out is not x:
             self.check(out, "out", True)
-            if out.shape != x.shape:
+            if not cnp.PyArray_SAMESHAPE(out, x):
                 raise ValueError(f"out must have the shape of x, {x.shape}, not {out.shape}")
-            if np.may_share_memory(out, x) and cnp.PyArray_DATA(out) != cnp.PyArray_DATA(x):
-                raise ValueError("out must be x itself or not overlap it")
-            if np.may_share_memory(out, x) and out.dtype != x.dtype:
-                raise ValueError("out must not share memory with x where the types differ")
+            if overlap(out, x) and (cnp.PyArray_DATA(out) != cnp.PyArray_DATA(x)
+                                    or cnp.PyArray_TYPE(out) != cnp.NPY_DOUBLE):
+                raise ValueError("out must be x itself, of its type, or not overlap it")
         if not cnp.PyArray_ISWRITEABLE(out):
             raise ValueError("out must be writeable")
+        if self.stale:
+            self.rescale()
         cdef const double *values = <const double *>cnp.PyArray_DATA(x)
         if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
             self.scale(values, <float *>cnp.PyArray_DATA(out), rows)
@@ -193,24 +211,30 @@ cdef class Scaler:
             self.scale(values, <double *>cnp.PyArray_DATA(out), rows)
         return out
 
+    cdef void rescale(self) noexcept nogil:
+        """What the statistics make of a number x: (x - shift) / span."""
+        cdef Py_ssize_t i
+        cdef double span
+        for i in range(self.features):
+            if self.is_minmax:
+                self.shift[i] = self.smallest[i]
+                span = self.largest[i] - self.smallest[i]
+            else:
+                self.shift[i] = self.mean[i]
+                span = sqrt(self.squares[i] / self.count[i])
+            # what never varied becomes 0, or stays NaN; what was never seen becomes NaN
+            self.span[i] = NAN if self.count[i] == 0 else span if span > 0 else INFINITY
+        self.stale = False
+
     cdef void scale(self, const double *x, real *out, Py_ssize_t rows) noexcept nogil:
-        cdef Py_ssize_t _row, i
-        cdef double base, span
+        cdef Py_ssize_t _row, i, n = self.features
+        cdef const double *shift = self.shift
+        cdef const double *span = self.span
         for _row in range(rows):
-            for i in range(self.features):
-                if self.count[i] == 0:
-                    out[i] = NAN
-                    continue
-                if self.is_minmax:
-                    base = self.smallest[i]
-                    span = self.largest[i] - base
-                else:
-                    base = self.mean[i]
-                    span = sqrt(self.squares[i] / self.count[i])
-                # what never varied is 0; NaN stays NaN
-                out[i] = <real>((x[i] - base) / span if span > 0 else (x[i] - x[i]))
-            x += self.features
-            out += self.features
+            for i in range(n):
+                out[i] = <real>((x[i] - shift[i]) / span[i])
+            x += n
+            out += n
 
     cdef Py_ssize_t check(self, x, str name, bint may_be_f32) except -1:
         """Refuses what the loops cannot walk; the number of rows."""
@@ -253,6 +277,7 @@ cdef class Scaler:
         if len(payload) != self.statistics.nbytes or zlib.crc32(payload) != checksum:
             raise ValueError("state is damaged: its length or checksum does not match")
         self.statistics[:] = np.frombuffer(payload, np.float64).reshape(5, -1)
+        self.stale = True
 
     def __reduce__(self):
         return restore, (type(self), self.features, self.method, self.get_state())

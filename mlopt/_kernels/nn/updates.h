@@ -1,11 +1,17 @@
 /* Optimiser steps over flat vectors, for one element type. */
 
+/* A first moment that decayed below the normal range is 0: it moves no parameter, but is slow to compute with. */
+MLOPT_INLINE V F(without_denormals)(V x)
+{
+    return F(select)(F(lt)(F(abs)(x), F(set1)(F(MIN_NORMAL))), F(zero)(), x);
+}
+
 MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) * r, const T *gradient, T *first, T *second,
                                   T *parameter)
 {
     const V g = F(load_left)(gradient, left);
     V m = F(load_left)(first, left), v = F(load_left)(second, left), p = F(load_left)(parameter, left);
-    m = F(fma)(F(sub)(g, m), F(set1)(r->beta1_rest), m);
+    m = F(without_denormals)(F(fma)(F(sub)(g, m), F(set1)(r->beta1_rest), m));
     v = F(fma)(F(mul)(g, g), F(set1)(r->beta2_rest), F(mul)(v, F(set1)(r->beta2)));
     p = F(mul)(p, F(set1)(r->decay));
     const V size = F(fma)(F(sqrt)(v), F(set1)(r->root_correction), F(set1)(r->eps));
