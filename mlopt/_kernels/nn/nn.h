@@ -31,6 +31,8 @@
  * Optimisers; one pass over flat vectors, definitions as in torch.optim
  *   adamw  parameter *= decay; first += (gradient - first) beta1_rest; second = beta2 second +
  *          beta2_rest gradient^2; parameter -= step first / (sqrt(second) root_correction + eps)
+ *          On the vector tiers a first moment below the normal range becomes 0; so do the second moment,
+ *          and gradients whose square is below it, unless eps is so small that they would be seen.
  *   sgd    velocity = momentum velocity + gradient + weight_decay parameter; parameter -= lr velocity.
  *          velocity NULL: no momentum.
  *   Elements that are 0 in all vectors stay 0 (eps > 0).

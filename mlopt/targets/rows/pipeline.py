@@ -26,28 +26,22 @@ class Ours:
     """This library's loop: one extractor, one network, buffers that were bound before."""
 
     def __init__(self, bars: np.ndarray) -> None:
-        from mlopt.features import FeatureExtractor
+        from mlopt.features import FeatureExtractor, Scaler
 
         self.extractor = FeatureExtractor()
         history = self.extractor.transform(bars[:WARM_UP])[-(WARM_UP // 2):]
-        self.shift = aligned(history.shape[1], "float64")
-        self.factor = aligned(history.shape[1], "float64", place=1)
-        self.shift[:] = history.mean(axis=0)
-        self.factor[:] = 1 / np.maximum(history.std(axis=0), 1e-12)
+        self.scaler = Scaler(history.shape[1]).fit(history)
         self.extractor.warm_up(bars[:WARM_UP])
         self.model = make_network((history.shape[1], HIDDEN, OUTPUTS))
-        self.x = aligned(history.shape[1], "float32", place=2)
-        self.scaled = aligned(history.shape[1], "float64", place=3)
-        self.y = aligned(OUTPUTS, "float32", place=4)
-        self.out = aligned(OUTPUTS, "float32", place=5)
+        self.x = aligned(history.shape[1], "float32")
+        self.y = aligned(OUTPUTS, "float32", place=1)
+        self.out = aligned(OUTPUTS, "float32", place=2)
         self.infer = self.model.bind(self.x, self.out)
         self.place = 0
 
     def features(self, bar: list[float]) -> None:
         """The scaled features of a bar into the network's input."""
-        mlopt.subtract(self.extractor.update(*bar), self.shift, self.scaled)
-        mlopt.multiply(self.scaled, self.factor, self.scaled)
-        self.x[...] = self.scaled
+        self.scaler.transform(self.extractor.update(*bar), self.x)
 
     def step(self, bar: list[float]) -> None:
         """One bar through the loop; the target is a fixed pattern."""
@@ -68,7 +62,7 @@ class Before:
 
         self.program = Features(ours.extractor.names)
         self.network = Network(ours.model.weights, ours.model.biases)
-        self.shift, self.factor = ours.shift.copy(), ours.factor.copy()
+        self.shift, self.factor = ours.scaler.means, 1 / np.maximum(ours.scaler.deviations, 1e-12)
         self.bars = bars
         self.place = 0
 
