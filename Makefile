@@ -10,7 +10,7 @@ SOURCES := pyproject.toml meson.build meson.options README.md \
 # or the source tree would be imported in place of what was built
 export PYTHONSAFEPATH := 1
 
-.PHONY: help dev demo test test-peers test-asan test-tsan test-emulated lint format docs bench clean
+.PHONY: help dev demo test test-peers test-asan test-tsan test-emulated lint format docs bench bench-smoke clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -60,6 +60,9 @@ docs: $(VENV)/.with-docs ## docs/_build/html
 
 bench: $(VENV)/.with-bench ## asv benchmarks of this commit
 	PATH=$(CURDIR)/$(BIN):$$PATH tools/bench.sh
+
+bench-smoke: $(VENV)/.with-bench ## every benchmark imports, one of each kind runs
+	PYTHON=$(CURDIR)/$(BIN)/python tools/asv_smoke.sh
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist mlopt-report docs/_build docs/api/generated asv_bench/env asv_bench/html

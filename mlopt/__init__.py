@@ -1,6 +1,6 @@
 """CPU machine learning at the limit of the machine: AVX-512 kernels behind NumPy arrays."""
 
-from mlopt import features, linalg, nn
+from mlopt import concurrent, features, linalg, memory, nn
 from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
 from mlopt._kernels.threads import get_num_threads, set_num_threads
@@ -34,3 +34,54 @@ from mlopt.vector.ufuncs import (
 )
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "add",
+    "aligned_allocations",
+    "argmax",
+    "available_tiers",
+    "axpy",
+    "byte_align",
+    "concurrent",
+    "config_info",
+    "current_isa",
+    "divide",
+    "dot",
+    "empty_aligned",
+    "erf",
+    "exp",
+    "features",
+    "fma",
+    "gelu",
+    "gemm_blocks",
+    "get_include",
+    "get_num_threads",
+    "is_byte_aligned",
+    "linalg",
+    "log",
+    "logsumexp",
+    "matmul",
+    "max",
+    "mean",
+    "memory",
+    "min",
+    "multiply",
+    "nn",
+    "norm",
+    "ones_aligned",
+    "relu",
+    "runtime_info",
+    "set_num_threads",
+    "show_config",
+    "show_runtime",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "sqrt",
+    "subtract",
+    "sum",
+    "tanh",
+    "use_isa",
+    "var",
+    "zeros_aligned",
+]

@@ -18,6 +18,8 @@ from mlopt.features import FeatureExtractor
 from mlopt.memory import empty_aligned
 from mlopt.nn import MLP
 
+__all__ = ["Verdict", "verify"]
+
 DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
 SIZES = (1, 5, 16, 63, 257, 1024, 4099)
 
@@ -121,6 +123,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
+        """Whether every tier stays within what the bound allows."""
         return all(share <= 1 for share in self.worst.values())
 
 

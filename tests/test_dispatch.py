@@ -132,9 +132,10 @@ def test_flipping_tiers_does_not_disturb_other_threads():
 
     def compute(tier):
         with mlopt.use_isa(tier):
-            for _ in range(200):
-                if not np.array_equal(mlopt.exp(x), expected[tier][0]) or mlopt.sum(x * 1.1) != expected[tier][1]:
-                    wrong.append(tier)
+            exp, total = expected[tier]
+            wrong.extend(
+                tier for _ in range(200) if not np.array_equal(mlopt.exp(x), exp) or mlopt.sum(x * 1.1) != total
+            )
 
     flipper = threading.Thread(target=flip)
     workers = [threading.Thread(target=compute, args=(tier,)) for tier in mlopt.available_tiers()]

@@ -25,8 +25,3 @@ for path in glob.glob("results/mlopt-reference/*-existing-*.json"):
     with open(re.sub(r"-existing-.*", f"-{name}.json", path), "w") as file:
         file.write(re.sub(r"existing-py_[^\"]*", name, text).replace(sys.executable, "python"))
 EOF
-# usage: tools/bench.sh [asv arguments]: the benchmarks of this commit, kept in asv_bench/results
-set -eu
-cd "$(dirname "$0")/../asv_bench"
-asv machine --yes > /dev/null
-exec asv run --set-commit-hash "$(git rev-parse HEAD)" -E existing:same "$@"

@@ -173,12 +173,36 @@ cdef str tier_name(const mlopt_kernels *table):
 
 
 def current_isa():
-    """The name of the tier that calls made here and now compute with."""
+    """The name of the tier that calls made here and now compute with.
+
+    Returns
+    -------
+    str
+        One of :func:`available_tiers`.
+
+    Examples
+    --------
+    >>> import mlopt
+    >>> mlopt.current_isa() in mlopt.available_tiers()
+    True
+    """
     return tier_name(current_table())
 
 
 def available_tiers():
-    """Names of the tiers this build has and this machine can run, lowest first."""
+    """Names of the tiers this build has and this machine can run, lowest first.
+
+    Returns
+    -------
+    tuple of str
+        What :class:`use_isa` takes; with ``MLOPT_MAX_ISA``, nothing above it.
+
+    Examples
+    --------
+    >>> import mlopt
+    >>> mlopt.available_tiers()[:2]
+    ('reference', 'generic')
+    """
     return tuple(tables)
 
 

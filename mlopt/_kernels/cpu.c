@@ -90,8 +90,8 @@ static void x86_caches(mlopt_cpu *into)
             if (!__get_cpuid_count(leaves[i], index, &a, &b, &c, &d) || (a & 31) == 0)
                 break;
             const uint32_t type = a & 31, level = (a >> 5) & 7;
-            const size_t line = (b & 0xfff) + 1, partitions = ((b >> 12) & 0x3ff) + 1,
-                         ways = ((b >> 22) & 0x3ff) + 1, sets = (size_t)c + 1;
+            const size_t line = (b & 0xfff) + 1, partitions = ((b >> 12) & 0x3ff) + 1, ways = ((b >> 22) & 0x3ff) + 1,
+                         sets = (size_t)c + 1;
             const size_t bytes = line * partitions * ways * sets;
             if (type == 2) /* instruction cache */
                 continue;

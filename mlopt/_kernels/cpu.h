@@ -17,13 +17,13 @@ enum {
 };
 
 typedef struct mlopt_cpu {
-    uint32_t features;      /* or of the bits above */
-    char brand[49];         /* as the processor names itself, "" where it does not */
-    size_t l1d_bytes;       /* per core; a conservative default where it cannot be read */
-    size_t l2_bytes;        /* per core */
-    size_t l3_bytes;        /* per group of cores that shares it, 0 where there is none */
+    uint32_t features; /* or of the bits above */
+    char brand[49];    /* as the processor names itself, "" where it does not */
+    size_t l1d_bytes;  /* per core; a conservative default where it cannot be read */
+    size_t l2_bytes;   /* per core */
+    size_t l3_bytes;   /* per group of cores that shares it, 0 where there is none */
     size_t cacheline_bytes;
-    int cores;              /* usable by this process: affinity mask and container quota */
+    int cores; /* usable by this process: affinity mask and container quota */
 } mlopt_cpu;
 
 /* Detects once and returns the same immutable description ever after.  Thread-safe. */

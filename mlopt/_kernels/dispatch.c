@@ -90,9 +90,9 @@ static void fill(void)
     const uint32_t features = mlopt_cpu_detect()->features;
     for (int t = 0; t < MLOPT_TIER_COUNT; t++) {
         mlopt_tiers[t].built = contributions[t] != NULL;
-        mlopt_tiers[t].available = (mlopt_tiers[t].needs & ~features) == 0 &&
-                                   (mlopt_tiers[t].built || t == MLOPT_TIER_avx2_vnni ||
-                                    t == MLOPT_TIER_avx512_vnni || t == MLOPT_TIER_avx512_bf16);
+        mlopt_tiers[t].available =
+            (mlopt_tiers[t].needs & ~features) == 0 && (mlopt_tiers[t].built || t == MLOPT_TIER_avx2_vnni ||
+                                                        t == MLOPT_TIER_avx512_vnni || t == MLOPT_TIER_avx512_bf16);
     }
     for (int cap = 0; cap < MLOPT_TIER_COUNT; cap++) {
         const int first = cap == MLOPT_TIER_reference ? MLOPT_TIER_reference : MLOPT_TIER_generic;

@@ -41,15 +41,13 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(dense_backward, type, (n, m, p[0], step[0], p[1], (mlopt_activation)c->dims[2], p[2], p[3]))                \
     INVOKE(outer, type, (n, m, p[0], p[1], p[2], step[2]))                                                             \
     INVOKE(bias_activation, type, (n, m, p[0], (mlopt_activation)c->dims[2], p[1], step[1], p[2], step[2]))            \
-    INVOKE(activation_backward, type,                                                                                  \
-           (n, m, (mlopt_activation)c->dims[2], p[0], step[0], p[1], step[1], p[2]))                                   \
+    INVOKE(activation_backward, type, (n, m, (mlopt_activation)c->dims[2], p[0], step[0], p[1], step[1], p[2]))        \
     INVOKE_RESULT(loss, type, (n, m, p[0], step[0], p[1], step[1], (T)c->number, p[2], step[2]))                       \
     INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \
     INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
 
 /* Rows of one type only. */
-#define MLOPT_INVOCATIONS_F64                                                                                          \
-    INVOKE(features_update, f64, ((const struct mlopt_features_plan *)p[0], p[1], p[2], p[3]))
+#define MLOPT_INVOCATIONS_F64 INVOKE(features_update, f64, ((const struct mlopt_features_plan *)p[0], p[1], p[2], p[3]))
 
 typedef void mlopt_invoker(void *kernel, mlopt_call *call);
 

@@ -5,7 +5,7 @@ Nothing is checked here beyond types and counts: lengths and memory are the call
 cimport numpy as cnp
 
 from mlopt._kernels.core cimport find_kernel, kernel_of, table_of
-from mlopt._kernels.dispatch cimport mlopt_kernel_info, mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_kernel_info
 
 from mlopt._kernels.core import available_tiers, kernel_report
 

@@ -73,8 +73,8 @@ typedef enum mlopt_activation {
     typedef void mlopt_dense_##type(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_row,               \
                                     const T *bias, mlopt_activation activation, T *z, T *out);                         \
     /* out = f'(saved) (w delta); one sample */                                                                        \
-    typedef void mlopt_dense_backward_##type(size_t inputs, size_t outputs, const T *w, size_t w_row,                  \
-                                             const T *delta, mlopt_activation activation, const T *saved, T *out);     \
+    typedef void mlopt_dense_backward_##type(size_t inputs, size_t outputs, const T *w, size_t w_row, const T *delta,  \
+                                             mlopt_activation activation, const T *saved, T *out);                     \
     /* out = x delta^T */                                                                                              \
     typedef void mlopt_outer_##type(size_t rows, size_t columns, const T *x, const T *delta, T *out, size_t out_row);  \
     /* z += bias, out = f(z); a batch */                                                                               \

@@ -7,9 +7,9 @@
 #include <omp.h>
 #endif
 
-static int default_size = 1; /* before any setting */
+static int default_size = 1;  /* before any setting */
 static int initial_limit = 1; /* OpenMP's own when this module was imported */
-static atomic_int setting;   /* 0: none */
+static atomic_int setting;    /* 0: none */
 static atomic_int forked;
 
 static void after_fork(void) { atomic_store(&forked, 1); }

@@ -1,6 +1,6 @@
 """dot, axpy and matmul for Cython modules: typed memoryviews of float and double, without the GIL."""
 from mlopt._kernels.core cimport current_table_nogil
-from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64, mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64
 from mlopt.linalg.gemm cimport run_f32, run_f64
 
 
@@ -14,8 +14,9 @@ cdef int mixed() except -1 nogil:
         raise TypeError("the operands must have one element type, float or double")
 
 
-cdef int product_f32(size_t m, size_t n, size_t k, const float *a, ptrdiff_t a_row, ptrdiff_t a_column, const float *b,
-                     ptrdiff_t b_row, ptrdiff_t b_column, float *c, ptrdiff_t c_row, ptrdiff_t c_column) except -1 nogil:
+cdef int product_f32(size_t m, size_t n, size_t k, const float *a, ptrdiff_t a_row, ptrdiff_t a_column,
+                     const float *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                     float *c, ptrdiff_t c_row, ptrdiff_t c_column) except -1 nogil:
     cdef mlopt_gemm_job_f32 job
     job.m, job.n, job.k = m, n, k
     job.a, job.a_row, job.a_column = a, a_row // <ptrdiff_t>sizeof(float), a_column // <ptrdiff_t>sizeof(float)
@@ -28,8 +29,9 @@ cdef int product_f32(size_t m, size_t n, size_t k, const float *a, ptrdiff_t a_r
     return 0
 
 
-cdef int product_f64(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_column, const double *b,
-                     ptrdiff_t b_row, ptrdiff_t b_column, double *c, ptrdiff_t c_row, ptrdiff_t c_column) except -1 nogil:
+cdef int product_f64(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_row, ptrdiff_t a_column,
+                     const double *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                     double *c, ptrdiff_t c_row, ptrdiff_t c_column) except -1 nogil:
     cdef mlopt_gemm_job_f64 job
     job.m, job.n, job.k = m, n, k
     job.a, job.a_row, job.a_column = a, a_row // <ptrdiff_t>sizeof(double), a_column // <ptrdiff_t>sizeof(double)

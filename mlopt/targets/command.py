@@ -16,13 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", metavar="ID[,ID]", type=_ids, help="only these rows (--list names them)")
     parser.add_argument("--list", action="store_true", help="list the rows and their goals, measure nothing")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON to a file, or - for the output")
-    parser.add_argument("--table", metavar="FILE", type=_table,
-                        help="write the table to a file: .rst or .md, as in the documentation")
-    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True,
-                        help="compare with the other libraries that are installed (default: yes)")
+    parser.add_argument(
+        "--table", metavar="FILE", type=_table, help="write the table to a file: .rst or .md, as in the documentation"
+    )
+    parser.add_argument(
+        "--peers",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare with the other libraries that are installed (default: yes)",
+    )
     parser.add_argument("--full", action="store_true", help="also the sizes that take minutes and gigabytes")
-    parser.add_argument("--seconds", type=_seconds, default=2.0, metavar="S",
-                        help="time for each comparison (default: 2)")
+    parser.add_argument(
+        "--seconds", type=_seconds, default=2.0, metavar="S", help="time for each comparison (default: 2)"
+    )
 
 
 def _ids(text: str) -> list[str]:

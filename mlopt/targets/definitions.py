@@ -100,7 +100,8 @@ HOT, ALGORITHMS = "hot path", "algorithms"
 
 TARGETS = (
     Target(
-        "feature_extraction", "one bar in, features out",
+        "feature_extraction",
+        "one bar in, features out",
         "one symbol, the default set, FeatureExtractor.update(...) from Python, real S&P 500 bars, after warm-up",
         HOT,
         (
@@ -111,7 +112,8 @@ TARGETS = (
         "features",
     ),
     Target(
-        "matmul_1024", "1024×1024 @ 1024×1024, float64",
+        "matmul_1024",
+        "1024×1024 @ 1024×1024, float64",
         "mlopt.matmul(a, b, out=c), float64, one thread; and on all cores",
         HOT,
         (
@@ -122,7 +124,8 @@ TARGETS = (
         "matmul",
     ),
     Target(
-        "training_iteration", "one optimiser step: forward, backward, AdamW",
+        "training_iteration",
+        "one optimiser step: forward, backward, AdamW",
         "5-layer LSTM, 100 inputs, hidden 128, 60 steps, batch 64, float32, MSE on the last step",
         HOT,
         (
@@ -132,12 +135,16 @@ TARGETS = (
         ),
     ),
     Target(
-        "training_iteration_mlp", "one optimiser step of an MLP",
+        "training_iteration_mlp",
+        "one optimiser step of an MLP",
         "MLP 100-256-256-256-256-10, ReLU, batch 1024, float32, MSE: forward, backward, AdamW",
-        HOT, (higher("goal", "≥ 2.3× PyTorch", 2.3, "vs_peer"),), "network",
+        HOT,
+        (higher("goal", "≥ 2.3× PyTorch", 2.3, "vs_peer"),),
+        "network",
     ),
     Target(
-        "gradient", "all parameter gradients of one sample",
+        "gradient",
+        "all parameter gradients of one sample",
         "MLP 100-50-10, ReLU, MSE, float32, from Python, no allocation",
         HOT,
         (
@@ -147,7 +154,8 @@ TARGETS = (
         "network",
     ),
     Target(
-        "inference", "one sample, one thread, from Python",
+        "inference",
+        "one sample, one thread, from Python",
         "MLP 100-50-10, float32: predict(x, out=) and the bound call; median, p99, p99.9 of 10⁶ calls",
         HOT,
         (
@@ -161,7 +169,8 @@ TARGETS = (
         "network",
     ),
     Target(
-        "allocations", "heap allocations on the hot path",
+        "allocations",
+        "heap allocations on the hot path",
         "malloc, calloc, realloc, aligned_alloc and mmap counted while bars run through features, inference, "
         "gradient and update",
         HOT,
@@ -171,26 +180,62 @@ TARGETS = (
         ),
         "pipeline",
     ),
-    Target("cache_hit_rate", "L1d hit rate of the hot kernels",
-           "hardware counters where the machine has them, else simulated and labelled so", HOT,
-           (higher("stated", "> 95 %", 0.95, "share"), higher("goal", "≥ 99 %", 0.99, "share"))),
-    Target("branch_prediction", "branches predicted in the hot kernels", "as cache_hit_rate", HOT,
-           (higher("stated", "> 99 %", 0.99, "share"),)),
-    Target("ipc", "instructions per cycle of the hot kernels", "as cache_hit_rate", HOT,
-           (higher("stated", "> 3.5", 3.5, "figure"),)),
-    Target("cpu_utilisation", "CPU time ÷ (wall × cores)", "matmul_4096 and the training iteration on all cores", HOT,
-           (higher("stated", "> 90 %", 0.90, "share"), higher("goal", "≥ 95 %", 0.95, "share"))),
-    Target("strassen_4096", "Strassen against GEMM", "float64 and float32 4096², method strassen", ALGORITHMS,
-           (higher("goal", "≥ 1.35× the best peer (float64)", 1.35, "vs_peer"),)),
-    Target("svd_512", "randomised SVD",
-           "512×512 float64, singular values 1/i, rank 50, spectral error ≤ 1.01 × optimal", ALGORITHMS,
-           (lower("stated", "< 20 ms", 20e-3, scale=F64), lower("goal", "≤ 3 ms", 3e-3, scale=F64),
-            lower("stretch", "≤ 2 ms", 2e-3, scale=F64))),
-    Target("sparse_vs_dense", "sparse kernels against dense ones",
-           "4096² at 0.1 % density: SpMV, SpMM with 64 columns, SpGEMM", ALGORITHMS,
-           (higher("stated", "100×", 100.0, "vs_dense"), higher("goal", "≥ 1.5× SciPy and MKL", 1.5, "vs_peer"))),
     Target(
-        "vector_ops", "dot, axpy, sum, max, add, mul, exp, tanh, sigmoid, softmax",
+        "cache_hit_rate",
+        "L1d hit rate of the hot kernels",
+        "hardware counters where the machine has them, else simulated and labelled so",
+        HOT,
+        (higher("stated", "> 95 %", 0.95, "share"), higher("goal", "≥ 99 %", 0.99, "share")),
+    ),
+    Target(
+        "branch_prediction",
+        "branches predicted in the hot kernels",
+        "as cache_hit_rate",
+        HOT,
+        (higher("stated", "> 99 %", 0.99, "share"),),
+    ),
+    Target(
+        "ipc",
+        "instructions per cycle of the hot kernels",
+        "as cache_hit_rate",
+        HOT,
+        (higher("stated", "> 3.5", 3.5, "figure"),),
+    ),
+    Target(
+        "cpu_utilisation",
+        "CPU time ÷ (wall × cores)",
+        "matmul_4096 and the training iteration on all cores",
+        HOT,
+        (higher("stated", "> 90 %", 0.90, "share"), higher("goal", "≥ 95 %", 0.95, "share")),
+    ),
+    Target(
+        "strassen_4096",
+        "Strassen against GEMM",
+        "float64 and float32 4096², method strassen",
+        ALGORITHMS,
+        (higher("goal", "≥ 1.35× the best peer (float64)", 1.35, "vs_peer"),),
+    ),
+    Target(
+        "svd_512",
+        "randomised SVD",
+        "512×512 float64, singular values 1/i, rank 50, spectral error ≤ 1.01 × optimal",
+        ALGORITHMS,
+        (
+            lower("stated", "< 20 ms", 20e-3, scale=F64),
+            lower("goal", "≤ 3 ms", 3e-3, scale=F64),
+            lower("stretch", "≤ 2 ms", 2e-3, scale=F64),
+        ),
+    ),
+    Target(
+        "sparse_vs_dense",
+        "sparse kernels against dense ones",
+        "4096² at 0.1 % density: SpMV, SpMM with 64 columns, SpGEMM",
+        ALGORITHMS,
+        (higher("stated", "100×", 100.0, "vs_dense"), higher("goal", "≥ 1.5× SciPy and MKL", 1.5, "vs_peer")),
+    ),
+    Target(
+        "vector_ops",
+        "dot, axpy, sum, max, add, mul, exp, tanh, sigmoid, softmax",
         "1 K, 16 K, 1 M (64 M with --full) elements, float32 and float64: the kernel against the scalar loop and the "
         "limit loop with as many streams; from Python against NumPy and PyTorch",
         ALGORITHMS,
@@ -201,18 +246,37 @@ TARGETS = (
         ),
         "vector_ops",
     ),
-    Target("int8_gemm", "int8 matrix product", "u8×s8→s32 1024² and the fused requantising form", ALGORITHMS,
-           (higher("goal", "≥ 95 % of the vpdpbusd limit", 0.95, "share"),)),
-    Target("pipeline_throughput", "bars → features → scale → model → output",
-           "in place, against the same stages copying and allocating", ALGORITHMS,
-           (higher("stated", "10×", 10.0, "vs_baseline"),)),
-    Target("pools", "acquire, .array, release from Python",
-           "pools of 1 M (32, 32) f64 matrices, 10 K (64, 128) f32 batches, 100 K (128,) f64 vectors", ALGORITHMS,
-           (lower("goal", "≤ 60 ns", 60e-9, scale=L1),)),
-    Target("spsc", "records between two processes", "400-byte records, zero copy, one call a record", ALGORITHMS,
-           (higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),)),
     Target(
-        "overall", "the whole loop per bar",
+        "int8_gemm",
+        "int8 matrix product",
+        "u8×s8→s32 1024² and the fused requantising form",
+        ALGORITHMS,
+        (higher("goal", "≥ 95 % of the vpdpbusd limit", 0.95, "share"),),
+    ),
+    Target(
+        "pipeline_throughput",
+        "bars → features → scale → model → output",
+        "in place, against the same stages copying and allocating",
+        ALGORITHMS,
+        (higher("stated", "10×", 10.0, "vs_baseline"),),
+    ),
+    Target(
+        "pools",
+        "acquire, .array, release from Python",
+        "pools of 1 M (32, 32) f64 matrices, 10 K (64, 128) f32 batches, 100 K (128,) f64 vectors",
+        ALGORITHMS,
+        (lower("goal", "≤ 60 ns", 60e-9, scale=L1),),
+    ),
+    Target(
+        "spsc",
+        "records between two processes",
+        "400-byte records, zero copy, one call a record",
+        ALGORITHMS,
+        (higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),),
+    ),
+    Target(
+        "overall",
+        "the whole loop per bar",
         "features, inference, gradient, update of an MLP features-50-10, one real bar after another, against the "
         "baseline program on the same bars",
         ALGORITHMS,
@@ -231,6 +295,15 @@ TARGETS = (
 def find(id: str) -> Target:
     """The target of an id; ValueError lists the ids.
 
+    Parameters
+    ----------
+    id : str
+        As in the table.
+
+    Returns
+    -------
+    Target
+
     Examples
     --------
     >>> from mlopt.targets.definitions import find
@@ -244,7 +317,20 @@ def find(id: str) -> Target:
 
 
 def run(ids: Sequence[str] | None = None, options: Options | None = None) -> Iterator[Row]:
-    """Measure the targets of these ids, or all, in the order of the table."""
+    """Measure the targets of these ids, or all, in the order of the table.
+
+    Parameters
+    ----------
+    ids : sequence of str, optional
+        All by default.
+    options : Options, optional
+        How to measure.
+
+    Yields
+    ------
+    Row
+        As soon as it is measured.
+    """
     chosen = TARGETS if ids is None else [find(id) for id in ids]
     for target in chosen:
         yield target.run(options)

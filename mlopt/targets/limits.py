@@ -43,8 +43,15 @@ class Limit:
         return rate / reference if reference else None
 
 
-def kernel_batch(name: str, kind: str, dims: tuple[int, ...], *operands: np.ndarray, number: float = 1.0,
-                 steps: tuple[int, ...] | None = None, tier: str | None = None) -> Batch:
+def kernel_batch(
+    name: str,
+    kind: str,
+    dims: tuple[int, ...],
+    *operands: np.ndarray,
+    number: float = 1.0,
+    steps: tuple[int, ...] | None = None,
+    tier: str | None = None,
+) -> Batch:
     """A batch that calls a kernel from C, without Python in between.
 
     Examples

@@ -198,9 +198,7 @@ class Latencies:
     clock_overhead: float
 
 
-def latencies(
-    function: Callable[[], object], count: int, clock: Callable[[], int] = time.perf_counter_ns
-) -> Latencies:
+def latencies(function: Callable[[], object], count: int, clock: Callable[[], int] = time.perf_counter_ns) -> Latencies:
     """Time each of `count` calls on its own.
 
     The clock is read before and after a call; the median of what two readings with nothing between

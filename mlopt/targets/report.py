@@ -253,8 +253,9 @@ def to_markdown(report: Report) -> str:
 def to_rst(report: Report) -> str:
     """The table in reStructuredText, with the detail tables behind it."""
     lines = [*machine_lines(report.machine), ""]
-    lines += _rst_table(HEADERS, [["\n".join(f"| {_rst(line)}" for line in cell) for cell in cells(row)]
-                                  for row in report.rows])
+    lines += _rst_table(
+        HEADERS, [["\n".join(f"| {_rst(line)}" for line in cell) for cell in cells(row)] for row in report.rows]
+    )
     lines += [summary(report.rows) + ".", ""]
     for row in report.rows:
         if row.details or (row.notes and row.status == MEASURED):

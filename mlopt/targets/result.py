@@ -182,12 +182,19 @@ def judge(goal: Goal, row: Row) -> Judgement:
             measured = False
         else:
             bound = bound / scale if goal.better == "lower" else bound * scale
+
     def verdict(against: float) -> str:
         if value is None or not measured:
             return UNKNOWN
         return MET if (value <= against if goal.better == "lower" else value >= against) else MISSED
 
     return Judgement(
-        goal.kind, goal.text, goal.metric, value if measured else None, goal.bound, bound, verdict(bound),
+        goal.kind,
+        goal.text,
+        goal.metric,
+        value if measured else None,
+        goal.bound,
+        bound,
+        verdict(bound),
         verdict(goal.bound),
     )

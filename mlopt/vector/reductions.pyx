@@ -334,7 +334,7 @@ def logsumexp(a, axis=None, *, out=None, bint keepdims=False):
     --------
     >>> import numpy as np, mlopt
     >>> mlopt.logsumexp(np.array([1000.0, 1000.0])) - 1000
-    np.float64(0.6931471805599...)
+    np.float64(0.69314718...)
     """
     return reduce_axes(LOGSUMEXP, a, axis, out, keepdims, 0)
 
@@ -383,7 +383,7 @@ def softmax(a, axis=-1, *, out=None):
         out is a or rows is not x or not np.may_share_memory(out, x))
     result = out if direct else np.empty_like(rows)
     cdef const mlopt_kernels *table = current_table()
-    cdef size_t n = shape[axis], row
+    cdef size_t n = shape[axis]
     cdef size_t count = cnp.PyArray_SIZE(x) // n if n else 0
     cdef char *from_ = <char *>cnp.PyArray_DATA(rows)
     cdef char *to = <char *>cnp.PyArray_DATA(result)

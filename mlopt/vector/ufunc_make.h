@@ -93,9 +93,9 @@ static PyObject *mlopt_make_ufunc(const char *name, const char *doc, int nin, Py
         functions[kept] = functions[rows + row];
         data[kept++] = data[rows + row];
     }
-    PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignatureAndIdentity(
-        functions, data, types, kept, nin, 1, model ? model->identity : PyUFunc_None, name, doc, 0, NULL,
-        model ? model->identity_value : NULL);
+    PyObject *ufunc = PyUFunc_FromFuncAndDataAndSignatureAndIdentity(functions, data, types, kept, nin, 1,
+                                                                     model ? model->identity : PyUFunc_None, name, doc,
+                                                                     0, NULL, model ? model->identity_value : NULL);
     if (!ufunc)
         return NULL;
     PyUFuncObject *u = (PyUFuncObject *)ufunc;

@@ -10,7 +10,7 @@ cimport numpy as cnp
 from cpython.mem cimport PyMem_Calloc
 
 from mlopt._kernels.core cimport current_table, find_kernel, kernel_of, table_of
-from mlopt._kernels.dispatch cimport MLOPT_TIER_COUNT, mlopt_kernel_info, mlopt_kernels
+from mlopt._kernels.dispatch cimport MLOPT_TIER_COUNT, mlopt_kernels
 
 from mlopt._kernels.core import available_tiers, kernel_report
 
@@ -66,7 +66,7 @@ def document(name, operands, bound, numpy_has_it):
     types = "the types of ``numpy.%s``" % name if numpy_has_it else "float32 or float64; integers become float64"
     accuracy = "Exact." if bound == 0 else f"The error of float32 and float64 is at most {bound:g} ULP."
     example = {
-        "unary": f">>> mlopt.{name}(np.zeros(2, np.float32)).dtype\n    dtype('float32')",
+        "unary": f">>> mlopt.{name}(np.ones(2, np.float32)).dtype\n    dtype('float32')",
         "binary": f">>> mlopt.{name}(np.ones(2), 1.0).shape\n    (2,)",
         "ternary": f">>> mlopt.{name}(2.0, 3.0, 1.0)\n    np.float64(7.0)",
     }[{1: "unary", 2: "binary", 3: "ternary"}[len(operands)]]

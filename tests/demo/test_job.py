@@ -8,12 +8,11 @@ import pytest
 pytest.importorskip("matplotlib")
 pytest.importorskip("rich")
 
-from mlopt.features import Bars, FeatureExtractor, Scaler
-
 import mlopt.demo.training
 from mlopt.cli import main
 from mlopt.demo import checks
 from mlopt.demo.job import BarsError, _stream, run_demo, stated
+from mlopt.features import Bars, FeatureExtractor, Scaler
 
 
 def make_bars(count, seed=1):

@@ -5,7 +5,10 @@ import pytest
 from mlopt._kernels.register import available_tiers, kernel_report
 
 # Sizes around every register width, primes, more than a block of a reduction, and a large one.
-SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 63, 64, 65, 127, 129, 257, 1021, 2047, 2048, 2051, 4096, 4099, 20011)
+SIZES = (
+    0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 61, 63, 64, 65, 127, 129, 257, 1021, 2047, 2048, 2051, 4096,
+    4099, 20011,
+)  # fmt: skip
 
 
 def rows(*signatures):

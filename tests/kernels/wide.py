@@ -67,6 +67,8 @@ def ulp_error(result, exact, factor=1.0):
     if not finite.any():
         return 0.0
     smallest = tiny * np.broadcast_to(factor, result.shape)[finite]
-    below_overflow = np.minimum(np.abs(rounded[finite]), np.nextafter(np.finfo(result.dtype).max, 0, dtype=result.dtype))
+    below_overflow = np.minimum(
+        np.abs(rounded[finite]), np.nextafter(np.finfo(result.dtype).max, 0, dtype=result.dtype)
+    )
     unit = np.maximum(np.spacing(below_overflow), smallest).astype(exact.dtype)
     return float(np.max(np.abs(result[finite].astype(exact.dtype) - exact[finite]) / unit))

@@ -11,7 +11,6 @@ from mlopt.targets.baseline.series import SERIES
 pytest.importorskip("mlopt.features")
 
 from mlopt.features import FeatureExtractor
-
 from mlopt.targets.baseline.features import WINDOW, Features
 
 

@@ -41,9 +41,8 @@ def test_binary_promotion_is_numpys(name, left, right):
     try:
         expected = getattr(np, name)(a, b)
     except TypeError as error:
-        with pytest.raises(TypeError) as ours:
+        with pytest.raises(type(error)):
             getattr(mlopt, name)(a, b)
-        assert type(ours.value) is type(error)
         return
     result = getattr(mlopt, name)(a, b)
     assert result.dtype == expected.dtype
@@ -85,7 +84,6 @@ def test_fma_rounds_once():
     a, b = 1 + 2.0**-30, 1 - 2.0**-30
     assert mlopt.fma(a, b, -1.0) == -(2.0**-60)
     assert mlopt.fma(np.float32(1 + 2.0**-13), np.float32(1 - 2.0**-13), np.float32(-1)) == -(2.0**-26)
-
 
 
 @settings(max_examples=80, deadline=None)
@@ -152,9 +150,9 @@ def test_where_and_dtype_arguments():
     mlopt.exp(x, out=out, where=x > 3)
     np.testing.assert_array_equal(out[:4], -1)
     assert mlopt.add(x, x, dtype=np.float32, casting="same_kind").dtype == np.float32
+    read_only = np.zeros(6)
+    read_only.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
-        read_only = np.zeros(6)
-        read_only.flags.writeable = False
         mlopt.exp(x, out=read_only)
     with pytest.raises(ValueError, match="broadcast"):
         mlopt.add(np.zeros(3), np.zeros(4))
@@ -213,5 +211,3 @@ def test_every_tier_is_used_by_its_context():
         Kernel("gelu", "f32", tier)((x.size,), x, expected)
         with mlopt.use_isa(tier):
             np.testing.assert_array_equal(mlopt.gelu(x), expected)
-
-

@@ -2,7 +2,7 @@
 #include "gemm.h"
 
 _Static_assert(MLOPT_TILE_ROWS <= MLOPT_GEMM_TILE_ROWS, "workspaces are sized for smaller tiles");
-_Static_assert(MLOPT_TILE_VECTORS * f32_LANES <= MLOPT_GEMM_TILE_COLUMNS, "workspaces are sized for smaller tiles");
+_Static_assert(MLOPT_GEMM_TILE_COLUMNS >= f32_LANES * MLOPT_TILE_VECTORS, "workspaces are sized for smaller tiles");
 
 #define MLOPT_REAL f32
 #include "../simd/real.h"

@@ -94,7 +94,8 @@ static void K(block)(size_t m, size_t n, size_t k, F(operand) a, F(operand) b, s
             const size_t vectors = (columns + LANES - 1) / LANES;
             t.last = columns - (vectors - 1) * LANES;
             t.b = b.at + j / TILE_COLUMNS * panel;
-            F(tile_function) *const compute = F(tiles)[size][vectors - 1][t.last == LANES ? MLOPT_TILE_FULL : last_edge];
+            F(tile_function) *const compute =
+                F(tiles)[size][vectors - 1][t.last == LANES ? MLOPT_TILE_FULL : last_edge];
             T *const corner = c + (ptrdiff_t)i * c_row + (ptrdiff_t)j * c_column;
             if (c_column == 1) {
                 t.c = corner;
@@ -148,7 +149,7 @@ MLOPT_INLINE void F(dot_columns)(const size_t columns, size_t k, const T *a, con
     }
 }
 
-static void K(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * job)
+static void K(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *job)
 {
     size_t j = 0;
     for (; j + 4 <= job->n; j += 4)
@@ -163,7 +164,7 @@ static void K(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * job)
                            job->c_column, job->accumulate);
 }
 
-void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * given)
+void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *given)
 {
     MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) job = *given;
     if (job.k == 0) {
@@ -213,7 +214,8 @@ void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * given)
             }
             for (size_t j = 0; j < job.n; j += nc) {
                 const size_t n = mlopt_gemm_least(job.n - j, nc);
-                F(operand) b = {job.b + (ptrdiff_t)p * job.b_row + (ptrdiff_t)j * job.b_column, job.b_row, job.b_column};
+                const T *from = job.b + (ptrdiff_t)p * job.b_row + (ptrdiff_t)j * job.b_column;
+                F(operand) b = {from, job.b_row, job.b_column};
                 size_t panel = TILE_COLUMNS;
                 if (pack_b) {
                     K(pack_panels)(k, n, b, b_packed);

@@ -27,7 +27,7 @@ typedef struct F(tile_arguments) {
     int accumulate;
 } F(tile_arguments);
 
-MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edge, const F(tile_arguments) *t)
+MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edge, const F(tile_arguments) * t)
 {
     V sums[MLOPT_TILE_ROWS][MLOPT_TILE_VECTORS];
     const T *a[MLOPT_TILE_ROWS];
@@ -78,7 +78,7 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edg
 }
 
 /* Every size of tile: 8, 4, 2 and 1 rows, 1 to MLOPT_TILE_VECTORS vectors, each kind of edge. */
-typedef void F(tile_function)(const F(tile_arguments) *t);
+typedef void F(tile_function)(const F(tile_arguments) * t);
 
 #define TILE(rows, vectors, edge)                                                                                      \
     static void K(tile_##rows##x##vectors##_##edge)(const F(tile_arguments) * t)                                       \

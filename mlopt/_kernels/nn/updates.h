@@ -12,7 +12,7 @@
  * but computing with it is many times slower. */
 MLOPT_INLINE V F(unless_tiny)(V x, V limit) { return F(select)(F(lt)(F(abs)(x), limit), F(zero)(), x); }
 
-MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) * r, const T *gradient, T *first, T *second,
+MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) *r, const T *gradient, T *first, T *second,
                                   T *parameter)
 {
     const V least = F(set1)(F(MIN_NORMAL));
@@ -32,7 +32,7 @@ MLOPT_INLINE void F(adamw_vector)(size_t left, const RATES(adamw) * r, const T *
     F(store_left)(parameter, left, p);
 }
 
-void K(adamw)(size_t n, const RATES(adamw) * rates, const T *gradient, T *first, T *second, T *parameter)
+void K(adamw)(size_t n, const RATES(adamw) *rates, const T *gradient, T *first, T *second, T *parameter)
 {
     const RATES(adamw) r = *rates;
     size_t i = 0;
@@ -42,7 +42,7 @@ void K(adamw)(size_t n, const RATES(adamw) * rates, const T *gradient, T *first,
         F(adamw_vector)(n - i, &r, gradient + i, first + i, second + i, parameter + i);
 }
 
-MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) * r, const T *gradient, T *velocity, T *parameter)
+MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) *r, const T *gradient, T *velocity, T *parameter)
 {
     V p = F(load_left)(parameter, left);
     V step = F(fma)(p, F(set1)(r->weight_decay), F(load_left)(gradient, left));
@@ -53,7 +53,7 @@ MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) * r, const T *grad
     F(store_left)(parameter, left, F(fnma)(F(set1)(r->lr), step, p));
 }
 
-void K(sgd)(size_t n, const RATES(sgd) * rates, const T *gradient, T *velocity, T *parameter)
+void K(sgd)(size_t n, const RATES(sgd) *rates, const T *gradient, T *velocity, T *parameter)
 {
     const RATES(sgd) r = *rates;
     size_t i = 0;

@@ -1,6 +1,6 @@
 /* Three loops, one multiplication and one addition at a time. */
 
-void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) * job)
+void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *job)
 {
     for (size_t i = 0; i < job->m; i++)
         for (size_t j = 0; j < job->n; j++) {

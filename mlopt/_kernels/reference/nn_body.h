@@ -151,7 +151,7 @@ double K(binary_cross_entropy)(size_t rows, size_t columns, const T *output, siz
     return total;
 }
 
-void K(adamw)(size_t n, const MLOPT_JOIN(mlopt_adamw_rates_, MLOPT_REAL) * r, const T *gradient, T *first, T *second,
+void K(adamw)(size_t n, const MLOPT_JOIN(mlopt_adamw_rates_, MLOPT_REAL) *r, const T *gradient, T *first, T *second,
               T *parameter)
 {
     for (size_t i = 0; i < n; i++) {
@@ -162,7 +162,7 @@ void K(adamw)(size_t n, const MLOPT_JOIN(mlopt_adamw_rates_, MLOPT_REAL) * r, co
     }
 }
 
-void K(sgd)(size_t n, const MLOPT_JOIN(mlopt_sgd_rates_, MLOPT_REAL) * r, const T *gradient, T *velocity, T *parameter)
+void K(sgd)(size_t n, const MLOPT_JOIN(mlopt_sgd_rates_, MLOPT_REAL) *r, const T *gradient, T *velocity, T *parameter)
 {
     for (size_t i = 0; i < n; i++) {
         T step = gradient[i] + r->weight_decay * parameter[i];

@@ -20,7 +20,8 @@ typedef f64i f64m;
 #define f32_LANES (MLOPT_GENERIC_BYTES / 4)
 #define f64_LANES (MLOPT_GENERIC_BYTES / 8)
 
-/* The tile of a matrix product: 8 registers of the width hold sums, which leaves room for products on 16-register machines. */
+/* The tile of a matrix product: 8 registers of the width hold sums, which leaves room for products on 16-register
+ * machines. */
 #define MLOPT_TILE_ROWS 4
 #define MLOPT_TILE_VECTORS 2
 

@@ -85,7 +85,7 @@ typedef struct F(pairwise) {
     T level[64];
 } F(pairwise);
 
-MLOPT_INLINE void F(pairwise_add)(F(pairwise) *p, T block)
+MLOPT_INLINE void F(pairwise_add)(F(pairwise) * p, T block)
 {
     int level = 0;
     for (size_t full = p->blocks; full & 1; full >>= 1)
@@ -94,7 +94,7 @@ MLOPT_INLINE void F(pairwise_add)(F(pairwise) *p, T block)
     p->blocks++;
 }
 
-MLOPT_INLINE T F(pairwise_total)(const F(pairwise) *p)
+MLOPT_INLINE T F(pairwise_total)(const F(pairwise) * p)
 {
     T total = 0;
     int level = 0;

@@ -35,8 +35,15 @@ class Network:
     array([3., 5.])
     """
 
-    def __init__(self, weights: Sequence[Array], biases: Sequence[Array], lr: float = 1e-3,
-                 betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 1e-2) -> None:
+    def __init__(
+        self,
+        weights: Sequence[Array],
+        biases: Sequence[Array],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
         self.layers: Pairs = [(w.copy(), b.copy()) for w, b in zip(weights, biases, strict=True)]
         self.first = [(np.zeros_like(w), np.zeros_like(b)) for w, b in self.layers]
         self.second = [(np.zeros_like(w), np.zeros_like(b)) for w, b in self.layers]

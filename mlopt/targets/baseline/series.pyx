@@ -139,7 +139,7 @@ def window_sum(const double[::1] x, Py_ssize_t first, Py_ssize_t count, double d
 
 
 def weighted(const double[::1] x, const double[::1] total, Py_ssize_t first, Py_ssize_t count, double divisor):
-    """The sum of the last `count` weighted 1 (oldest) to `count`, sliding, over `divisor`; `total` is their plain sum."""
+    """The sum of the last `count` weighted 1 (oldest) to `count`, sliding, over `divisor`; `total` is the plain sum."""
     cdef Py_ssize_t n = x.shape[0], i
     cdef double *out
     cdef cnp.ndarray series = fresh(n, first + count - 1, &out)

@@ -60,10 +60,18 @@ def talib_streams(talib: Any, bars: np.ndarray, outputs: int) -> tuple[Callable[
     from talib import abstract, stream
 
     groups = talib.get_function_groups()
-    kinds = ("Overlap Studies", "Momentum Indicators", "Volume Indicators", "Volatility Indicators",
-             "Price Transform", "Cycle Indicators", "Statistic Functions")
-    history = {name: np.ascontiguousarray(bars[:1000, i]) for i, name in enumerate(
-        ("open", "high", "low", "close", "volume"))}
+    kinds = (
+        "Overlap Studies",
+        "Momentum Indicators",
+        "Volume Indicators",
+        "Volatility Indicators",
+        "Price Transform",
+        "Cycle Indicators",
+        "Statistic Functions",
+    )
+    history = {
+        name: np.ascontiguousarray(bars[:1000, i]) for i, name in enumerate(("open", "high", "low", "close", "volume"))
+    }
     columns = list(history)
     updates, count = [], 0
     for name in (name for kind in kinds for name in groups.get(kind, ())):

@@ -78,12 +78,20 @@ def measure_matmul_1024(row: Row, options: Options) -> None:
         rounds = everywhere.measure(options.seconds)
     limit_key = f"limit {together.name}"
     row.figures[f"{cores} cores"] = row.metrics["all_cores"] = rounds.seconds(OURS).median
-    row.limits.append(Share(together.name, rounds.rate(limit_key, together.amount), together.unit,
-                            rounds.ratio(limit_key, of=OURS, factor=flops / together.amount)))
+    row.limits.append(
+        Share(
+            together.name,
+            rounds.rate(limit_key, together.amount),
+            together.unit,
+            rounds.ratio(limit_key, of=OURS, factor=flops / together.amount),
+        )
+    )
     for name in (OURS, *(f"peer {peer}" for peer in everywhere.peers)):
-        row.details.append({
-            f"on {cores} cores": name.removeprefix("peer "),
-            "ms": rounds.seconds(name).median * 1e3,
-            "÷ ours": rounds.ratio(name, of=OURS).median,
-            "% of limit": 100 * rounds.ratio(limit_key, of=name, factor=flops / together.amount).median,
-        })
+        row.details.append(
+            {
+                f"on {cores} cores": name.removeprefix("peer "),
+                "ms": rounds.seconds(name).median * 1e3,
+                "÷ ours": rounds.ratio(name, of=OURS).median,
+                "% of limit": 100 * rounds.ratio(limit_key, of=name, factor=flops / together.amount).median,
+            }
+        )

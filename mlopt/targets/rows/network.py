@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def measure_training_iteration_mlp(row: Row, options: Options) -> None:
     model = make_network(LARGE)
     x, y = make_samples(LARGE, BATCH)
     before = baseline_network(model)
-    products = [inputs * outputs for inputs, outputs in zip(LARGE, LARGE[1:], strict=False)]
+    products = [inputs * outputs for inputs, outputs in pairwise(LARGE)]
     flops = BATCH * (6.0 * sum(products) - 2.0 * products[0])  # the first layer needs no gradient of its input
     limit = fma("float32")
     contest = Contest(
@@ -167,10 +168,17 @@ def measure_inference(row: Row, options: Options) -> None:
     count = 1_000_000 if options.seconds >= 1 else 100_000
     for name, call in (("predict", lambda: model.predict(x, out=out)), ("bound", bound)):
         times = latencies(call, count)
-        row.details.append({
-            "call": name, "median µs": times.median * 1e6, "p99 µs": times.p99 * 1e6, "p99.9 µs": times.p999 * 1e6,
-            "worst µs": times.worst * 1e6, "calls": times.calls, "clock taken off µs": times.clock_overhead * 1e6,
-        })
+        row.details.append(
+            {
+                "call": name,
+                "median µs": times.median * 1e6,
+                "p99 µs": times.p99 * 1e6,
+                "p99.9 µs": times.p999 * 1e6,
+                "worst µs": times.worst * 1e6,
+                "calls": times.calls,
+                "clock taken off µs": times.clock_overhead * 1e6,
+            }
+        )
         row.metrics[f"{name}_p99"], row.metrics[f"{name}_p999"] = times.p99, times.p999
     row.metrics["ours_over_bound"] = rounds.ratio(OURS, of="variant bound").median
     row.notes.append("int8 inference is not in this version")

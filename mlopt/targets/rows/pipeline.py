@@ -108,7 +108,7 @@ def measure_overall(row: Row, options: Options) -> None:
         limits=[fma("float32"), l1_read()],
     )
     contest.fill(row, options.seconds)
-    row.notes.append(f"MLP {width}-{HIDDEN}-{OUTPUTS}: as many inputs as the default set has features; scaling included")
+    row.notes.append(f"MLP {width}-{HIDDEN}-{OUTPUTS}: as many inputs as the default set has features, scaled")
     bars = before.bars
     with mlopt.use_isa("reference"):
         x = before.features(WARM_UP)
@@ -118,13 +118,18 @@ def measure_overall(row: Row, options: Options) -> None:
         ("features", lambda: before.features(WARM_UP), lambda: ours.features(bar), 100e-6),
         ("inference", lambda: before.network.predict(x), ours.infer, 50e-6),
         ("gradient", lambda: before.network.gradient(x, y), lambda: ours.model.gradient(ours.x, ours.y), 45e-6),
-        ("gradient and update", lambda: before.network.train_step(x, y),
-         lambda: ours.model.train_step(ours.x, ours.y), None),
+        (
+            "gradient and update",
+            lambda: before.network.train_step(x, y),
+            lambda: ours.model.train_step(ours.x, ours.y),
+            None,
+        ),
     )
     for name, old, new, plan in stages:
         rounds = Contest(calls(new), on_reference(calls(old))).measure(options.seconds / 4)
-        row.stages.append(Comparison(f"baseline {name}", rounds.seconds("baseline"), rounds.ratio("baseline", of=OURS),
-                                     plan))
+        row.stages.append(
+            Comparison(f"baseline {name}", rounds.seconds("baseline"), rounds.ratio("baseline", of=OURS), plan)
+        )
         row.figures[name] = rounds.seconds(OURS).median
     row.notes.append("the training iteration (LSTM) with its cap is not in this version")
 

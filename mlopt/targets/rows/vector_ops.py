@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ def _numpy_softmax(d: Data) -> Call:
 
 def _binary(name: str, numpy_name: str, torch_name: str) -> Operation:
     return Operation(
-        name, "triad", "x y out",
+        name,
+        "triad",
+        "x y out",
         lambda d: lambda f=getattr(mlopt, name): f(d.x, d.y, out=d.out),
         lambda d: lambda f=getattr(np, numpy_name): f(d.x, d.y, out=d.out),
         lambda torch, x, y, out: lambda f=getattr(torch, torch_name): f(x, y, out=out),
@@ -93,7 +96,9 @@ def _binary(name: str, numpy_name: str, torch_name: str) -> Operation:
 
 def _unary(name: str, by_numpy: Callable[[Data], Call]) -> Operation:
     return Operation(
-        name, "copy", "x out",
+        name,
+        "copy",
+        "x out",
         lambda d: lambda f=getattr(mlopt, name): f(d.x, out=d.out),
         by_numpy,
         lambda torch, x, y, out: lambda f=getattr(torch, name): f(x, out=out),
@@ -102,26 +107,34 @@ def _unary(name: str, by_numpy: Callable[[Data], Call]) -> Operation:
 
 OPERATIONS = {
     "dot": Operation(
-        "dot", "read_two", "x y",
+        "dot",
+        "read_two",
+        "x y",
         lambda d: lambda f=mlopt.dot: f(d.x, d.y),
         lambda d: lambda: np.dot(d.x, d.y),
         lambda torch, x, y, out: lambda: torch.dot(x, y),
         lambda numkong, d: lambda: numkong.dot(d.x, d.y),
     ),
     "axpy": Operation(
-        "axpy", "update", "x y",
+        "axpy",
+        "update",
+        "x y",
         lambda d: lambda f=mlopt.axpy: f(ALPHA, d.x, d.y),
         _numpy_axpy,
         lambda torch, x, y, out: lambda: y.add_(x, alpha=ALPHA),
     ),
     "sum": Operation(
-        "sum", "read", "x",
+        "sum",
+        "read",
+        "x",
         lambda d: lambda f=mlopt.sum: f(d.x),
         lambda d: lambda: np.sum(d.x),
         lambda torch, x, y, out: lambda: torch.sum(x),
     ),
     "max": Operation(
-        "max", "read", "x",
+        "max",
+        "read",
+        "x",
         lambda d: lambda f=mlopt.max: f(d.x),
         lambda d: lambda: np.max(d.x),
         lambda torch, x, y, out: lambda: torch.max(x),
@@ -132,7 +145,9 @@ OPERATIONS = {
     "tanh": _unary("tanh", lambda d: lambda: np.tanh(d.x, out=d.out)),
     "sigmoid": _unary("sigmoid", _numpy_sigmoid),
     "softmax": Operation(
-        "softmax", "copy", "x out",
+        "softmax",
+        "copy",
+        "x out",
         lambda d: lambda f=mlopt.softmax: f(d.x, out=d.out),
         _numpy_softmax,
         lambda torch, x, y, out: lambda: torch.softmax(x, 0, out=out),
@@ -162,10 +177,8 @@ def contest(name: str, dtype: str, n: int, options: Options) -> Contest:
         share_of=limit.name,
         amount=limit.amount,
     )
-    try:
+    with contextlib.suppress(AttributeError):  # this version may have the kernel and no function over it
         result.variants["python"] = calls(operation.ours(data))
-    except AttributeError:
-        pass  # this version has the kernel, and no function over it
     if not options.peers:
         return result
     result.peers["NumPy"] = calls(operation.numpy(data))
