@@ -93,6 +93,7 @@ print("checked")
 """
 
 
+@pytest.mark.no_sanitizer
 @pytest.mark.slow
 def test_a_users_module(tmp_path):
     (tmp_path / "mine.pyx").write_text(MODULE)

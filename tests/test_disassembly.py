@@ -11,6 +11,7 @@ import pytest
 from mlopt._kernels import core
 
 pytestmark = [
+    pytest.mark.no_sanitizer,  # whose checks stand between the instructions
     pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86-64 mnemonics"),
     pytest.mark.skipif(shutil.which("objdump") is None, reason="objdump is not installed"),
 ]
