@@ -29,7 +29,7 @@ class Ours:
         from mlopt.features import FeatureExtractor, Scaler
 
         self.extractor = FeatureExtractor()
-        history = self.extractor.transform(bars[:WARM_UP])[-(WARM_UP // 2):]
+        history = self.extractor.transform(bars[:WARM_UP])[-(WARM_UP // 2) :]
         self.scaler = Scaler(history.shape[1]).fit(history)
         self.extractor.warm_up(bars[:WARM_UP])
         self.model = make_network((history.shape[1], HIDDEN, OUTPUTS))
