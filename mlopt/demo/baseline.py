@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import mlopt
 from mlopt.concurrent import now
 from mlopt.features import Scaler
-from mlopt.nn import MLP
+from mlopt.nn import MLP, AdamW
 from mlopt.targets.baseline.features import WINDOW, Features
 from mlopt.targets.baseline.network import Network
 
@@ -49,6 +49,8 @@ class BaselineProgram:
         self._bars = np.array(bars)
         self._features = Features(names)
         optimizer = model.optimizer
+        if not isinstance(optimizer, AdamW):
+            raise TypeError(f"model must be trained by AdamW, not {type(optimizer).__name__}")
         self._network = Classifier(
             model.weights, model.biases, optimizer.lr, optimizer.betas, optimizer.eps, optimizer.weight_decay
         )

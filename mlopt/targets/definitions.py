@@ -10,10 +10,13 @@ import importlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from mlopt.targets import peers
 from mlopt.targets.contest import NotHere, Options
 from mlopt.targets.result import ABSENT, UNAVAILABLE, Goal, Row, judge
+
+Measurer = Callable[[Row, Options], None]
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,12 @@ class Target:
         """The row, not measured yet."""
         return Row(self.id, self.title, self.work, self.part)
 
-    def measurer(self) -> Callable[[Row, Options], None] | None:
+    def measurer(self) -> Measurer | None:
         """The function that fills the row, None where this version has none."""
         if self.measured_by is None:
             return None
         module = importlib.import_module(f"mlopt.targets.rows.{self.measured_by}")
-        return getattr(module, f"measure_{self.id}")
+        return cast(Measurer, getattr(module, f"measure_{self.id}"))
 
     def run(self, options: Options | None = None) -> Row:
         """Measure and judge.  What fails gives a row that says what failed, never one that passes.
@@ -64,7 +67,8 @@ class Target:
         'not in this version'
         """
         row = self.row()
-        if self.measured_by is None:
+        measure = self.measurer()
+        if measure is None:
             row.reason = ABSENT
             return row
         options = options or Options()
@@ -72,7 +76,7 @@ class Target:
             peers.load_threaded()
         try:
             with peers.threads(1):
-                self.measurer()(row, options)
+                measure(row, options)
         except NotHere as error:
             row = self.row()
             row.status, row.reason = UNAVAILABLE, str(error)

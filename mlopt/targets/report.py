@@ -228,9 +228,9 @@ def print_row(row: Row, console: Any) -> None:
         table.add_row("note", escape(note))
     console.print(table)
     if row.details:
-        header, lines = detail_table(row.details)
+        header, values = detail_table(row.details)
         detail = Table(*header, box=None, padding=(0, 1), header_style="dim")
-        for line in lines:
+        for line in values:
             detail.add_row(*map(escape, line))
         console.print(detail)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +58,7 @@ def talib_streams(talib: Any, bars: np.ndarray, outputs: int) -> tuple[Callable[
     callable, int, int
         The update of all of them with the next bar, how many functions, how many outputs.
     """
-    from talib import abstract, stream
+    from talib import stream
 
     groups = talib.get_function_groups()
     kinds = (
@@ -69,13 +70,14 @@ def talib_streams(talib: Any, bars: np.ndarray, outputs: int) -> tuple[Callable[
         "Cycle Indicators",
         "Statistic Functions",
     )
+    function_of: Any = importlib.import_module("talib.abstract").Function
     history = {
         name: np.ascontiguousarray(bars[:1000, i]) for i, name in enumerate(("open", "high", "low", "close", "volume"))
     }
     columns = list(history)
     updates, count = [], 0
     for name in (name for kind in kinds for name in groups.get(kind, ())):
-        function = abstract.Function(name)
+        function = function_of(name)
         series = []
         for wanted in function.input_names.values():
             series += [wanted] if isinstance(wanted, str) else list(wanted)

@@ -25,7 +25,8 @@ def on_reference(batch: Batch) -> Batch:
 
     def on_scalar_loops(count: int) -> float:
         with mlopt.use_isa("reference"):
-            return batch(count)
+            seconds = batch(count)
+        return seconds
 
     return on_scalar_loops
 

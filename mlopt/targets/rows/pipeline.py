@@ -71,7 +71,8 @@ class Before:
         from mlopt.targets.baseline.features import WINDOW
 
         raw = self.program.compute(self.bars[end - WINDOW : end].copy())
-        return mlopt.multiply(mlopt.subtract(raw, self.shift), self.factor).astype(np.float32)
+        scaled: np.ndarray = mlopt.multiply(mlopt.subtract(raw, self.shift), self.factor).astype(np.float32)
+        return scaled
 
     def target(self) -> np.ndarray:
         """The next target of the fixed pattern."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ class Data:
 
     def tensors(self) -> list[Any]:
         """x, y, out as PyTorch tensors over the same memory."""
-        torch = peers.find("torch")
+        torch: Any = peers.find("torch")
         return [torch.from_numpy(array) for array in (self.x, self.y, self.out)]
 
 
@@ -88,9 +89,9 @@ def _binary(name: str, numpy_name: str, torch_name: str) -> Operation:
         name,
         "triad",
         "x y out",
-        lambda d: lambda f=getattr(mlopt, name): f(d.x, d.y, out=d.out),
-        lambda d: lambda f=getattr(np, numpy_name): f(d.x, d.y, out=d.out),
-        lambda torch, x, y, out: lambda f=getattr(torch, torch_name): f(x, y, out=out),
+        lambda d: partial(getattr(mlopt, name), d.x, d.y, out=d.out),
+        lambda d: partial(getattr(np, numpy_name), d.x, d.y, out=d.out),
+        lambda torch, x, y, out: partial(getattr(torch, torch_name), x, y, out=out),
     )
 
 
@@ -99,9 +100,9 @@ def _unary(name: str, by_numpy: Callable[[Data], Call]) -> Operation:
         name,
         "copy",
         "x out",
-        lambda d: lambda f=getattr(mlopt, name): f(d.x, out=d.out),
+        lambda d: partial(getattr(mlopt, name), d.x, out=d.out),
         by_numpy,
-        lambda torch, x, y, out: lambda f=getattr(torch, name): f(x, out=out),
+        lambda torch, x, y, out: partial(getattr(torch, name), x, out=out),
     )
 
 
@@ -110,7 +111,7 @@ OPERATIONS = {
         "dot",
         "read_two",
         "x y",
-        lambda d: lambda f=mlopt.dot: f(d.x, d.y),
+        lambda d: lambda: mlopt.dot(d.x, d.y),
         lambda d: lambda: np.dot(d.x, d.y),
         lambda torch, x, y, out: lambda: torch.dot(x, y),
         lambda numkong, d: lambda: numkong.dot(d.x, d.y),
@@ -119,7 +120,7 @@ OPERATIONS = {
         "axpy",
         "update",
         "x y",
-        lambda d: lambda f=mlopt.axpy: f(ALPHA, d.x, d.y),
+        lambda d: lambda: mlopt.axpy(ALPHA, d.x, d.y),
         _numpy_axpy,
         lambda torch, x, y, out: lambda: y.add_(x, alpha=ALPHA),
     ),
@@ -127,7 +128,7 @@ OPERATIONS = {
         "sum",
         "read",
         "x",
-        lambda d: lambda f=mlopt.sum: f(d.x),
+        lambda d: lambda: mlopt.sum(d.x),
         lambda d: lambda: np.sum(d.x),
         lambda torch, x, y, out: lambda: torch.sum(x),
     ),
@@ -135,7 +136,7 @@ OPERATIONS = {
         "max",
         "read",
         "x",
-        lambda d: lambda f=mlopt.max: f(d.x),
+        lambda d: lambda: mlopt.max(d.x),
         lambda d: lambda: np.max(d.x),
         lambda torch, x, y, out: lambda: torch.max(x),
     ),
@@ -148,7 +149,7 @@ OPERATIONS = {
         "softmax",
         "copy",
         "x out",
-        lambda d: lambda f=mlopt.softmax: f(d.x, out=d.out),
+        lambda d: lambda: mlopt.softmax(d.x, out=d.out),
         _numpy_softmax,
         lambda torch, x, y, out: lambda: torch.softmax(x, 0, out=out),
     ),
