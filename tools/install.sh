@@ -27,8 +27,9 @@ print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requ
     touch .venv/.build
     ;;
 --torch)
+    # MLOPT_TORCH_INDEX names an index of smaller builds, without CUDA
     if ! "$python" -c 'import torch' 2> /dev/null; then
-        pip install --index-url https://download.pytorch.org/whl/cpu torch 2> /dev/null || pip install torch ||
+        pip install ${MLOPT_TORCH_INDEX:+--index-url "$MLOPT_TORCH_INDEX"} torch==2.13.0 ||
             echo "PyTorch cannot be had here: its tests are skipped" >&2
     fi
     ;;
