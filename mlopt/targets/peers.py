@@ -79,6 +79,9 @@ def threads(count: int) -> Iterator[None]:
     import mlopt
 
     with ExitStack() as stack:
+        # first: inside threadpoolctl's limit, the number to go back to could not be seen
+        stack.callback(mlopt.set_num_threads, mlopt.get_num_threads())
+        mlopt.set_num_threads(count)
         try:
             from threadpoolctl import threadpool_limits
         except ImportError:
@@ -89,9 +92,6 @@ def threads(count: int) -> Iterator[None]:
             before = torch.get_num_threads()
             torch.set_num_threads(count)
             stack.callback(torch.set_num_threads, before)
-        if hasattr(mlopt, "set_num_threads") and hasattr(mlopt, "get_num_threads"):
-            stack.callback(mlopt.set_num_threads, mlopt.get_num_threads())
-            mlopt.set_num_threads(count)
         yield
 
 
