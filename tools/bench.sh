@@ -4,7 +4,6 @@
 set -eu
 cd "$(dirname "$0")/../asv_bench"
 python=${PYTHON:-python}
-unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE # they would lame a peer
 # asv keeps machine descriptions in the home directory; this one is nobody's
 HOME=$(mktemp -d) && export HOME && trap 'rm -rf "$HOME"' EXIT
 "$python" -m asv machine --machine mlopt-reference --os "$(uname -s)" --arch "$(uname -m)" --cpu "" --num_cpu "" \
