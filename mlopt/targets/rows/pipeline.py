@@ -34,10 +34,12 @@ class Ours:
         self.extractor.warm_up(bars[:WARM_UP])
         self.model = make_network((history.shape[1], HIDDEN, OUTPUTS))
         self.x = aligned(history.shape[1], "float32")
-        self.y = aligned(OUTPUTS, "float32", place=1)
-        self.out = aligned(OUTPUTS, "float32", place=2)
+        self.out = aligned(OUTPUTS, "float32", place=1)
         self.infer = self.model.bind(self.x, self.out)
-        self.place = 0
+        targets = mlopt.zeros_aligned((OUTPUTS, OUTPUTS), np.float32, pad_rows=True)
+        np.fill_diagonal(targets, 1)
+        self.y = targets[0]
+        self.next_target = itertools.cycle([*targets[1:], targets[0]]).__next__
 
     def features(self, bar: list[float]) -> None:
         """The scaled features of a bar into the network's input."""
@@ -47,10 +49,7 @@ class Ours:
         """One bar through the loop; the target is a fixed pattern."""
         self.features(bar)
         self.infer()
-        self.y[self.place] = 0
-        self.place = (self.place + 1) % OUTPUTS
-        self.y[self.place] = 1
-        self.model.train_step(self.x, self.y)
+        self.model.train_step(self.x, self.next_target())
 
 
 class Before:
