@@ -110,9 +110,10 @@ def innermost_loop(instructions):
     ("tier", "tile", "register", "accumulators"), [("avx512", "8x3", "zmm", 24), ("avx2", "4x3", "ymm", 12)]
 )
 @pytest.mark.parametrize(("type", "letter"), [("f32", "s"), ("f64", "d")])
+@pytest.mark.parametrize("order", ["BY_ROWS", "BY_COLUMNS"])
 @pytest.mark.parametrize("edge", ["FULL", "PADDED"])
-def test_the_loop_of_the_product(core_functions, tier, tile, register, accumulators, type, letter, edge):
-    name = f"mlopt_tile_{tile}_{edge}_{type}_{tier}"
+def test_the_loop_of_the_product(core_functions, tier, tile, register, accumulators, type, letter, edge, order):
+    name = f"mlopt_tile_{tile}_{edge}_{order}_{type}_{tier}"
     instructions = next((body for function, body in core_functions if function == name), None)
     assert instructions, f"{name} is not there"
     loop = innermost_loop(instructions)

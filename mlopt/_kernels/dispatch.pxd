@@ -65,7 +65,12 @@ cdef extern from "signatures.h" nogil:
         int accumulate
         const mlopt_gemm_blocks *blocks
         void *workspace
+        const float *packed
+        size_t packed_columns
+        size_t packed_first
     ctypedef void mlopt_gemm_f32(const mlopt_gemm_job_f32 *) noexcept
+    ctypedef size_t mlopt_gemm_pack_f32(const mlopt_gemm_blocks *, size_t k, size_t n, const float *b, ptrdiff_t b_row,
+                                        ptrdiff_t b_column, float *packed) noexcept
     ctypedef struct mlopt_gemm_job_f64:
         size_t m
         size_t n
@@ -82,7 +87,12 @@ cdef extern from "signatures.h" nogil:
         int accumulate
         const mlopt_gemm_blocks *blocks
         void *workspace
+        const double *packed
+        size_t packed_columns
+        size_t packed_first
     ctypedef void mlopt_gemm_f64(const mlopt_gemm_job_f64 *) noexcept
+    ctypedef size_t mlopt_gemm_pack_f64(const mlopt_gemm_blocks *, size_t k, size_t n, const double *b, ptrdiff_t b_row,
+                                        ptrdiff_t b_column, double *packed) noexcept
 
 
 cdef extern from "gemm/gemm.h" nogil:
@@ -121,6 +131,8 @@ cdef extern from "dispatch.h" nogil:
         # gemm
         mlopt_gemm_f32 *gemm_f32
         mlopt_gemm_f64 *gemm_f64
+        mlopt_gemm_pack_f32 *gemm_pack_f32
+        mlopt_gemm_pack_f64 *gemm_pack_f64
         # features
         mlopt_features_update_f64 *features_update_f64
 

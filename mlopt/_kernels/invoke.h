@@ -30,7 +30,7 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(gemm, type,                                                                                                 \
            (&(mlopt_gemm_job_##type){n, c->dims[1], c->dims[2], p[0], (ptrdiff_t)c->dims[2], 1, p[1],                  \
                                      (ptrdiff_t)c->dims[1], 1, p[2], (ptrdiff_t)c->dims[1], 1, 0,                      \
-                                     &mlopt_invoke_blocks, p[3]}))                                                     \
+                                     &mlopt_invoke_blocks, p[3], NULL, 0, 0}))                                                     \
     INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
     INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \

@@ -27,8 +27,15 @@ typedef struct mlopt_gemm_blocks {
         int accumulate;                                                                                                \
         const mlopt_gemm_blocks *blocks;                                                                               \
         void *workspace;                                                                                               \
+        /* B packed by gemm_pack of the same tier and blocks, or NULL; columns of the whole of it, this B's first */   \
+        const T *packed;                                                                                               \
+        size_t packed_columns, packed_first;                                                                           \
     } mlopt_gemm_job_##type;                                                                                           \
-    typedef void mlopt_gemm_##type(const mlopt_gemm_job_##type *job);
+    typedef void mlopt_gemm_##type(const mlopt_gemm_job_##type *job);                                                  \
+    /* packs B, k x n, for products with it, where packed is given; returns the columns of the packed form, k of   \
+     * whose elements each are stored */                                                                             \
+    typedef size_t mlopt_gemm_pack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *b,             \
+                                          ptrdiff_t b_row, ptrdiff_t b_column, T *packed);
 
 #define MLOPT_VECTOR_SIGNATURES(T, type)                                                                               \
     /* out[i] = f(x[i]) */                                                                                             \

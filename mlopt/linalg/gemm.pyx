@@ -97,13 +97,13 @@ cdef class Product:
                 m, n, k, <double *>cnp.PyArray_DATA(a), a.strides[0] // size, a.strides[1] // size,
                 <double *>cnp.PyArray_DATA(b), b.strides[0] // size, b.strides[1] // size,
                 <double *>cnp.PyArray_DATA(c), c.strides[0] // size, c.strides[1] // size,
-                accumulate, &self.blocks, cnp.PyArray_DATA(workspace))
+                accumulate, &self.blocks, cnp.PyArray_DATA(workspace), NULL, 0, 0)
         else:
             self.job_f32 = mlopt_gemm_job_f32(
                 m, n, k, <float *>cnp.PyArray_DATA(a), a.strides[0] // size, a.strides[1] // size,
                 <float *>cnp.PyArray_DATA(b), b.strides[0] // size, b.strides[1] // size,
                 <float *>cnp.PyArray_DATA(c), c.strides[0] // size, c.strides[1] // size,
-                accumulate, &self.blocks, cnp.PyArray_DATA(workspace))
+                accumulate, &self.blocks, cnp.PyArray_DATA(workspace), NULL, 0, 0)
 
     def __call__(self):
         """Compute once, on one thread, without the GIL."""

@@ -37,12 +37,14 @@ cdef int run(const mlopt_kernels *table, int type_num, size_t m, size_t n, size_
         job_f64.b, job_f64.b_row, job_f64.b_column = <double *>b.at, b.row // 8, b.column // 8
         job_f64.c, job_f64.c_row, job_f64.c_column = <double *>c.at, c.row // 8, c.column // 8
         job_f64.accumulate = 0
+        job_f64.packed = NULL
         return run_f64(table, &job_f64, threads)
     job_f32.m, job_f32.n, job_f32.k = m, n, k
     job_f32.a, job_f32.a_row, job_f32.a_column = <float *>a.at, a.row // 4, a.column // 4
     job_f32.b, job_f32.b_row, job_f32.b_column = <float *>b.at, b.row // 4, b.column // 4
     job_f32.c, job_f32.c_row, job_f32.c_column = <float *>c.at, c.row // 4, c.column // 4
     job_f32.accumulate = 0
+    job_f32.packed = NULL
     return run_f32(table, &job_f32, threads)
 
 

@@ -33,29 +33,37 @@
 #define MLOPT_GEMM_TILE_ROWS ((size_t)8)
 /* The most rows for which dot products replace tiles. */
 #define MLOPT_GEMM_DOT_ROWS ((size_t)4)
-/* Panels that threads compute start at multiples of this. */
+/* Panels that threads compute start at multiples of this, a multiple of every tier's columns of a tile. */
 #define MLOPT_GEMM_PANEL ((size_t)48)
-/* A row of packed A is this much longer than kc, in bytes: rows must not be a power of two apart. */
-#define MLOPT_GEMM_ROW_PAD ((size_t)64)
+/* Bytes of an A that is read where it is though its rows are not contiguous, and of a B that is not packed. */
+#define MLOPT_GEMM_SMALL ((size_t)128 * 1024)
+#define MLOPT_GEMM_RESIDENT ((size_t)512 * 1024)
 
 static inline size_t mlopt_gemm_least(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t mlopt_gemm_most(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Elements between two rows of packed A. */
-static inline size_t mlopt_gemm_packed_row(size_t kc, size_t element_bytes)
+/* The size of all but the last of as few equal pieces as at most `most` allows, a multiple of unit. */
+static inline size_t mlopt_gemm_piece(size_t whole, size_t most, size_t unit)
 {
-    const size_t line = 64 / element_bytes;
-    return (kc + line - 1) / line * line + MLOPT_GEMM_ROW_PAD / element_bytes;
+    const size_t pieces = (whole + most - 1) / most;
+    const size_t piece = pieces ? (whole + pieces - 1) / pieces : 1;
+    return (piece + unit - 1) / unit * unit;
+}
+
+/* Elements of workspace for a block of B; that of A lies behind. */
+static inline size_t mlopt_gemm_b_elements(const mlopt_gemm_blocks *blocks, size_t n, size_t k)
+{
+    const size_t tile = MLOPT_GEMM_TILE_COLUMNS, nc = mlopt_gemm_most(blocks->nc, tile);
+    return (mlopt_gemm_least(k, blocks->kc) + 8) * (mlopt_gemm_least(n, nc) + tile);
 }
 
 /* Bytes of workspace that a product needs: packed blocks of A and B, whichever of the two becomes which. */
 static inline size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *blocks, size_t element_bytes, size_t m,
                                                 size_t n, size_t k)
 {
-    const size_t tile = MLOPT_GEMM_TILE_COLUMNS, most = m > n ? m : n;
-    const size_t kc = mlopt_gemm_least(k, blocks->kc);
-    const size_t mc = mlopt_gemm_least(most + MLOPT_GEMM_TILE_ROWS, blocks->mc);
-    const size_t nc = mlopt_gemm_least(most, blocks->nc) + tile;
-    return (mc * mlopt_gemm_packed_row(kc, element_bytes) + kc * nc) * element_bytes + 64;
+    const size_t most = mlopt_gemm_most(m, n);
+    const size_t rows = mlopt_gemm_least(most, blocks->mc) + MLOPT_GEMM_TILE_ROWS;
+    return (mlopt_gemm_b_elements(blocks, most, k) + (mlopt_gemm_least(k, blocks->kc) + 8) * rows) * element_bytes;
 }
 
 /* The block sizes for elements of 4 or 8 bytes, from the detected caches or MLOPT_GEMM_BLOCKS="mc,kc,nc".

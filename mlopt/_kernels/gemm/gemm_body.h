@@ -1,104 +1,160 @@
 /* Blocking and packing for one element type.
  *
- * B is packed in panels as wide as a tile, [k][columns], filled up with zeros to whole vectors; a block
- * of kc x nc stays in L2.  A is packed by making its rows contiguous; a tile's rows stay in L1 while
- * they meet all columns of the block of B.  An operand that is contiguous already is packed only where
- * that pays. */
+ * C is computed in blocks of mc x mc, which L3 holds together with what they are made from.  For each, k runs in blocks
+ * of kc, n in blocks of nc: a block of B, kc x nc, lies in L2 as panels as wide as a tile, [k][columns], and meets all
+ * rows of A, a group of tile rows after the other.  The first group packs the block while it computes.
+ *
+ * A stays where it is when its rows are contiguous along k, or when it is small and its columns are contiguous;
+ * otherwise its groups are packed, [k][rows]. */
 
 #define TILE_COLUMNS (MLOPT_TILE_VECTORS * LANES)
+#define JOB MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL)
+/* Rows of B between the one a fresh tile reads and the one it prefetches: as far as one fetch from L3 takes. */
+#define FRESH_AHEAD 24
 
-typedef struct F(operand) {
-    const T *at;
-    ptrdiff_t row, column;
-} F(operand);
+/* What the loops over blocks share. */
+typedef struct F(plan) {
+    JOB job;
+    int order;      /* of A, as the tiles see it */
+    int pack_a;     /* whether blocks of A are packed */
+    int fresh;      /* whether the first group of rows packs B */
+    int b_direct;   /* whether B is read where it is */
+    int last_edge;  /* of a panel that is cut short */
+} F(plan);
 
-/* dst[i * dst_row + p] = a[i, p] */
-static void K(pack_rows)(size_t rows, size_t k, F(operand) a, T *dst, size_t dst_row)
+/* The rows of the group that begins at row i of m: all groups are as equal as can be, only fresh tiles come in one
+ * size. */
+static inline size_t F(group)(size_t i, size_t m, int fresh)
 {
-    if (a.column == 1) {
-        for (size_t i = 0; i < rows; i++) {
-            const T *from = a.at + (ptrdiff_t)i * a.row;
-            T *to = dst + i * dst_row;
-            size_t p = 0;
-            for (; p + LANES <= k; p += LANES)
-                F(store)(to + p, F(load)(from + p));
-            if (p < k)
-                F(store_first)(to + p, k - p, F(load_first)(from + p, k - p));
-        }
-        return;
-    }
-    for (size_t i = 0; i < rows; i += 8) {
-        const size_t together = rows - i < 8 ? rows - i : 8;
-        const T *from = a.at + (ptrdiff_t)i * a.row;
-        T *to = dst + i * dst_row;
-        for (size_t p = 0; p < k; p++, from += a.column)
-            if (together == 8) {
-                MLOPT_UNROLL_FULLY
-                for (size_t r = 0; r < 8; r++)
-                    to[r * dst_row + p] = from[(ptrdiff_t)r * a.row];
-            } else {
-                for (size_t r = 0; r < together; r++)
-                    to[r * dst_row + p] = from[(ptrdiff_t)r * a.row];
+    const size_t left = m - i, groups = (left + MLOPT_TILE_ROWS - 1) / MLOPT_TILE_ROWS;
+    return fresh && i == 0 ? MLOPT_TILE_ROWS : (left + groups - 1) / groups;
+}
+
+/* dst[p * rows + r] = a[r, p] for each group of rows, one behind the other */
+static void F(pack_groups)(size_t m, size_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column, int fresh, T *dst)
+{
+    for (size_t i = 0, rows; i < m; i += rows, dst += rows * k) {
+        rows = F(group)(i, m, fresh);
+        const T *from = a + (ptrdiff_t)i * a_row;
+        T *to = dst;
+        if (a_row == 1 && rows == LANES) {
+            for (size_t p = 0; p < k; p++, from += a_column, to += LANES) {
+                __builtin_prefetch(from + 16 * a_column, 0, 2);
+                F(store)(to, F(load)(from));
             }
+        } else if (a_row == 1 && rows <= LANES) {
+            for (size_t p = 0; p < k; p++, from += a_column, to += rows) {
+                __builtin_prefetch(from + 16 * a_column, 0, 2);
+                F(store_first)(to, rows, F(load_first)(from, rows));
+            }
+        } else {
+            for (size_t p = 0; p < k; p++, from += a_column, to += rows)
+                for (size_t r = 0; r < rows; r++)
+                    to[r] = from[(ptrdiff_t)r * a_row];
+        }
     }
 }
 
-/* Panels of TILE_COLUMNS columns, one behind the other. */
-static void K(pack_panels)(size_t k, size_t n, F(operand) b, T *dst)
+/* Up to TILE_COLUMNS columns of B that are contiguous along k, as a panel. */
+static void F(pack_transposed)(size_t k, size_t columns, const T *b, ptrdiff_t b_column, T *dst)
+{
+    for (size_t c = 0; c < columns; c += LANES) {
+        const size_t wide = mlopt_gemm_least(columns - c, LANES);
+        const T *const from = b + (ptrdiff_t)c * b_column;
+        V block[LANES];
+        size_t p = 0;
+        for (; p + LANES <= k; p += LANES) {
+            if (wide == LANES) {
+                MLOPT_UNROLL_FULLY
+                for (size_t i = 0; i < LANES; i++)
+                    block[i] = F(load)(from + (ptrdiff_t)i * b_column + p);
+            } else {
+                for (size_t i = 0; i < LANES; i++)
+                    block[i] = i < wide ? F(load)(from + (ptrdiff_t)i * b_column + p) : F(zero)();
+            }
+            F(transpose)(block);
+            MLOPT_UNROLL_FULLY
+            for (size_t i = 0; i < LANES; i++)
+                F(store)(dst + (p + i) * TILE_COLUMNS + c, block[i]);
+        }
+        for (; p < k; p++)
+            for (size_t i = 0; i < LANES; i++)
+                dst[p * TILE_COLUMNS + c + i] = i < wide ? from[(ptrdiff_t)i * b_column + p] : 0;
+    }
+}
+
+/* Any n columns of B as panels, one behind the other, filled up with zeros to whole vectors. */
+static void F(pack_panels)(size_t k, size_t n, const T *b, ptrdiff_t b_row, ptrdiff_t b_column, T *dst)
 {
     for (size_t j = 0; j < n; j += TILE_COLUMNS, dst += k * TILE_COLUMNS) {
-        const size_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
-        const size_t filled = (columns + LANES - 1) / LANES * LANES;
-        const T *from = b.at + (ptrdiff_t)j * b.column;
+        const size_t columns = mlopt_gemm_least(n - j, TILE_COLUMNS);
+        const size_t vectors = (columns + LANES - 1) / LANES, last = columns - (vectors - 1) * LANES;
+        const T *from = b + (ptrdiff_t)j * b_column;
+        if (b_row == 1 && b_column != 1) {
+            F(pack_transposed)(k, columns, from, b_column, dst);
+            continue;
+        }
         T *to = dst;
-        if (b.column == 1 && columns == TILE_COLUMNS) {
-            for (size_t p = 0; p < k; p++, from += b.row, to += TILE_COLUMNS) {
-                MLOPT_UNROLL_FULLY
-                for (size_t v = 0; v < MLOPT_TILE_VECTORS; v++)
+        for (size_t p = 0; p < k; p++, from += b_row, to += TILE_COLUMNS) {
+            if (b_column == 1) {
+                for (size_t v = 0; v + 1 < vectors; v++)
                     F(store)(to + v * LANES, F(load)(from + v * LANES));
-            }
-        } else if (b.column == 1) {
-            for (size_t p = 0; p < k; p++, from += b.row, to += TILE_COLUMNS) {
-                size_t c = 0;
-                for (; c + LANES <= columns; c += LANES)
-                    F(store)(to + c, F(load)(from + c));
-                if (c < columns)
-                    F(store)(to + c, F(load_first)(from + c, columns - c));
-            }
-        } else {
-            for (size_t p = 0; p < k; p++, from += b.row, to += TILE_COLUMNS) {
+                F(store)(to + (vectors - 1) * LANES, F(load_first)(from + (vectors - 1) * LANES, last));
+            } else {
                 for (size_t c = 0; c < columns; c++)
-                    to[c] = from[(ptrdiff_t)c * b.column];
-                for (size_t c = columns; c < filled; c++)
+                    to[c] = from[(ptrdiff_t)c * b_column];
+                for (size_t c = columns; c < vectors * LANES; c++)
                     to[c] = 0;
             }
         }
     }
 }
 
-/* One block of C.  panel: elements between two panels of B; last_edge: MLOPT_TILE_PADDED for packed B, else
- * MLOPT_TILE_CUT. */
-static void K(block)(size_t m, size_t n, size_t k, F(operand) a, F(operand) b, size_t panel, int last_edge, T *c,
-                     ptrdiff_t c_row, ptrdiff_t c_column, int accumulate)
+/* C += A B or C = A B for a block: A at a, groups in a's order; B at b (rows b_row apart) or in panels at `panels`. */
+static void F(block)(const F(plan) * plan, int fresh_first, size_t m, size_t n, size_t k, const T *a, const T *b,
+                     T *panels, T *c, int accumulate)
 {
+    const JOB *const job = &plan->job;
     T buffer[MLOPT_TILE_ROWS * TILE_COLUMNS];
-    F(tile_arguments) t = {.k = k, .a_row = a.row, .b_row = b.row, .c_row = c_row, .accumulate = accumulate};
-    for (size_t i = 0; i < m;) {
-        size_t rows = MLOPT_TILE_ROWS;
-        int size = MLOPT_TILE_ROWS == 8 ? 3 : 2;
-        for (; rows > m - i; rows /= 2)
-            size--;
-        t.a = a.at + (ptrdiff_t)i * a.row;
-        for (size_t j = 0; j < n; j += TILE_COLUMNS) {
-            const size_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
+    const ptrdiff_t a_row = plan->pack_a ? (ptrdiff_t)k : job->a_row;
+    F(tile_arguments) t = {.k = k, .accumulate = accumulate, .ahead = FRESH_AHEAD * job->b_row};
+    for (size_t i = 0, rows; i < m; i += rows) {
+        rows = F(group)(i, m, fresh_first);
+        const int fresh = fresh_first && i == 0;
+        t.a = a + (ptrdiff_t)i * a_row;
+        t.a_step = plan->order == MLOPT_TILE_BY_ROWS ? job->a_row : plan->pack_a ? (ptrdiff_t)rows : job->a_column;
+        const T *const next = i + rows < m ? t.a + (ptrdiff_t)rows * a_row : a;
+        for (size_t j = 0, tile = 0; j < n; j += TILE_COLUMNS, tile++) {
+            const size_t columns = mlopt_gemm_least(n - j, TILE_COLUMNS);
             const size_t vectors = (columns + LANES - 1) / LANES;
             t.last = columns - (vectors - 1) * LANES;
-            t.b = b.at + j / TILE_COLUMNS * panel;
+            /* together, the tiles of a group ask for the next group once */
+            if (plan->order == MLOPT_TILE_BY_ROWS) {
+                t.next[0] = next + (ptrdiff_t)(2 * tile % MLOPT_TILE_ROWS) * t.a_step;
+                t.next[1] = t.next[0] + t.a_step;
+                t.next_step = MLOPT_TILE_ROUND;
+            } else {
+                t.next[0] = next + (ptrdiff_t)(tile % 4 * (k / 4)) * t.a_step;
+                t.next[1] = t.next[0] + t.a_step;
+                t.next_step = 2 * t.a_step;
+            }
+            if (panels) {
+                t.b = panels + j * k;
+                t.b_row = (ptrdiff_t)TILE_COLUMNS;
+            }
+            if (fresh || !panels) {
+                t.copy = panels + j * k;
+                t.b = b + j;
+                t.b_row = job->b_row;
+            }
             F(tile_function) *const compute =
-                F(tiles)[size][vectors - 1][t.last == LANES ? MLOPT_TILE_FULL : last_edge];
-            T *const corner = c + (ptrdiff_t)i * c_row + (ptrdiff_t)j * c_column;
-            if (c_column == 1) {
+                fresh ? F(fresh_tiles)[vectors - 1][t.last != LANES][plan->order]
+                      : F(tiles)[rows - 1][vectors - 1][t.last == LANES ? MLOPT_TILE_FULL : plan->last_edge]
+                                [plan->order];
+            T *const corner = c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column;
+            if (job->c_column == 1) {
                 t.c = corner;
+                t.c_row = job->c_row;
                 compute(&t);
                 continue;
             }
@@ -108,11 +164,42 @@ static void K(block)(size_t m, size_t n, size_t k, F(operand) a, F(operand) b, s
             compute(&t);
             for (size_t r = 0; r < rows; r++)
                 for (size_t s = 0; s < columns; s++) {
-                    T *const element = corner + (ptrdiff_t)r * c_row + (ptrdiff_t)s * c_column;
+                    T *const element = corner + (ptrdiff_t)r * job->c_row + (ptrdiff_t)s * job->c_column;
                     *element = accumulate ? *element + buffer[r * TILE_COLUMNS + s] : buffer[r * TILE_COLUMNS + s];
                 }
         }
-        i += rows;
+    }
+}
+
+/* One block of C, m x n of it at row i, column j. */
+static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, size_t n, T *a_packed, T *b_packed)
+{
+    const JOB *const job = &plan->job;
+    const int fresh = plan->fresh && m >= MLOPT_TILE_ROWS;
+    const size_t kc = mlopt_gemm_piece(job->k, job->blocks->kc, MLOPT_TILE_ROUND);
+    const size_t panels = (n + TILE_COLUMNS - 1) / TILE_COLUMNS;
+    const size_t per_block = mlopt_gemm_most(job->blocks->nc / TILE_COLUMNS, 1);
+    const size_t blocks = plan->b_direct ? 1 : (panels + per_block - 1) / per_block;
+    for (size_t p = 0; p < job->k; p += kc) {
+        const size_t k = mlopt_gemm_least(job->k - p, kc);
+        const T *a = job->a + (ptrdiff_t)i * job->a_row + (ptrdiff_t)p * job->a_column;
+        if (plan->pack_a) {
+            F(pack_groups)(m, k, a, job->a_row, job->a_column, fresh, a_packed);
+            a = a_packed;
+        }
+        for (size_t block = 0; block < blocks; block++) {
+            const size_t first = panels * block / blocks * TILE_COLUMNS;
+            const size_t end = mlopt_gemm_least(panels * (block + 1) / blocks * TILE_COLUMNS, n);
+            const T *const b = job->b + (ptrdiff_t)p * job->b_row + (ptrdiff_t)(j + first) * job->b_column;
+            T *at = plan->b_direct ? NULL : b_packed;
+            if (job->packed)
+                at = (T *)job->packed + p * job->packed_columns + (job->packed_first + j + first) * k;
+            else if (at && !fresh)
+                F(pack_panels)(k, end - first, b, job->b_row, job->b_column, at);
+            F(block)(plan, fresh, m, end - first, k, a, b, at,
+                     job->c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)(j + first) * job->c_column,
+                     job->accumulate || p > 0);
+        }
     }
 }
 
@@ -149,7 +236,7 @@ MLOPT_INLINE void F(dot_columns)(const size_t columns, size_t k, const T *a, con
     }
 }
 
-static void K(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *job)
+static void K(dots)(const JOB *job)
 {
     size_t j = 0;
     for (; j + 4 <= job->n; j += 4)
@@ -164,70 +251,74 @@ static void K(dots)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *job)
                            job->c_column, job->accumulate);
 }
 
-void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *given)
+/* The product with A and B exchanged: C^T = B^T A^T. */
+static void F(exchange)(JOB *job)
 {
-    MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) job = *given;
+    const JOB given = *job;
+    job->m = given.n, job->n = given.m;
+    job->a = given.b, job->a_row = given.b_column, job->a_column = given.b_row;
+    job->b = given.a, job->b_row = given.a_column, job->b_column = given.a_row;
+    job->c_row = given.c_column, job->c_column = given.c_row;
+}
+
+/* Whether and how the operands are packed. */
+static F(plan) F(make_plan)(const JOB *job)
+{
+    F(plan) plan = {.job = *job};
+    const size_t groups = (job->m + MLOPT_TILE_ROWS - 1) / MLOPT_TILE_ROWS;
+    const size_t a_bytes = job->m * job->k * sizeof(T), b_bytes = job->n * job->k * sizeof(T);
+    plan.order = job->a_column == 1 ? MLOPT_TILE_BY_ROWS : MLOPT_TILE_BY_COLUMNS;
+    plan.pack_a = job->a_column != 1 && (job->a_row != 1 || (groups > 4 && a_bytes > MLOPT_GEMM_SMALL));
+    plan.b_direct = !job->packed && job->b_column == 1 && (groups <= 2 || b_bytes <= MLOPT_GEMM_RESIDENT);
+    plan.fresh = !job->packed && job->b_column == 1 && !plan.b_direct;
+    plan.last_edge = plan.b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
+    return plan;
+}
+
+void K(gemm)(const JOB *given)
+{
+    JOB job = *given;
     if (job.k == 0) {
         for (size_t i = 0; !job.accumulate && i < job.m; i++)
             for (size_t j = 0; j < job.n; j++)
                 job.c[(ptrdiff_t)i * job.c_row + (ptrdiff_t)j * job.c_column] = 0;
         return;
     }
-    /* vectors run along n: C^T = B^T A^T where C is contiguous the other way, or is one column */
-    if (job.n == 1 || (job.m != 1 && job.c_column != 1 && job.c_row == 1)) {
-        job.m = given->n, job.n = given->m;
-        job.a = given->b, job.a_row = given->b_column, job.a_column = given->b_row;
-        job.b = given->a, job.b_row = given->a_column, job.b_column = given->a_row;
-        job.c_row = given->c_column, job.c_column = given->c_row;
-    }
+    /* vectors run along n: exchanged where C is contiguous the other way, or is one column */
+    if (!job.packed && (job.n == 1 || (job.m != 1 && job.c_column != 1 && job.c_row == 1)))
+        F(exchange)(&job);
     /* the stride of a dimension of one element means nothing */
     if (job.n == 1)
         job.b_column = job.b_row == 1 ? 0 : 1, job.c_column = 1;
     if (job.k == 1)
         job.a_column = 1, job.b_row = 0;
-    if (job.m <= MLOPT_GEMM_DOT_ROWS && job.a_column == 1 && job.b_row == 1 && job.b_column != 1) {
+    if (!job.packed && job.m <= MLOPT_GEMM_DOT_ROWS && job.a_column == 1 && job.b_row == 1 && job.b_column != 1) {
         K(dots)(&job);
         return;
     }
     if (job.n == 1)
         job.b_column = 1;
 
-    const size_t kc = mlopt_gemm_least(job.k, job.blocks->kc), nc = mlopt_gemm_least(job.n, job.blocks->nc);
-    const size_t large = 256;
-    const int pack_b = job.b_column != 1 || (job.m > 4 * MLOPT_TILE_ROWS && (job.n > large || job.k > large));
-    const int pack_a = job.a_column != 1 || (job.n > 4 * TILE_COLUMNS && job.m > large && job.k > large);
-    const size_t mc = pack_a ? mlopt_gemm_least(job.m, job.blocks->mc) : job.m;
-    const size_t a_packed_row = mlopt_gemm_packed_row(kc, sizeof(T));
-    T *const b_packed = job.workspace;
-    const size_t columns = (nc + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
-    T *const a_packed = b_packed + (kc * columns + 64 / sizeof(T) - 1) / (64 / sizeof(T)) * (64 / sizeof(T));
+    const F(plan) plan = F(make_plan)(&job);
+    T *const b_packed = job.workspace, *const a_packed = b_packed + mlopt_gemm_b_elements(job.blocks, job.n, job.k);
+    const size_t rows = mlopt_gemm_piece(job.m, job.blocks->mc, MLOPT_TILE_ROWS);
+    const size_t columns = mlopt_gemm_piece(job.n, job.blocks->mc, TILE_COLUMNS);
+    for (size_t j = 0; j < job.n; j += columns)
+        for (size_t i = 0; i < job.m; i += rows)
+            F(block_of_c)(&plan, i, mlopt_gemm_least(job.m - i, rows), j, mlopt_gemm_least(job.n - j, columns),
+                          a_packed, b_packed);
+}
 
-    for (size_t p = 0; p < job.k; p += kc) {
-        const size_t k = mlopt_gemm_least(job.k - p, kc);
-        const int accumulate = job.accumulate || p > 0;
-        for (size_t i = 0; i < job.m; i += mc) {
-            const size_t m = mlopt_gemm_least(job.m - i, mc);
-            F(operand) a = {job.a + (ptrdiff_t)i * job.a_row + (ptrdiff_t)p * job.a_column, job.a_row, job.a_column};
-            if (pack_a) {
-                K(pack_rows)(m, k, a, a_packed, a_packed_row);
-                a = (F(operand)){a_packed, (ptrdiff_t)a_packed_row, 1};
-            }
-            for (size_t j = 0; j < job.n; j += nc) {
-                const size_t n = mlopt_gemm_least(job.n - j, nc);
-                const T *from = job.b + (ptrdiff_t)p * job.b_row + (ptrdiff_t)j * job.b_column;
-                F(operand) b = {from, job.b_row, job.b_column};
-                size_t panel = TILE_COLUMNS;
-                if (pack_b) {
-                    K(pack_panels)(k, n, b, b_packed);
-                    b = (F(operand)){b_packed, (ptrdiff_t)TILE_COLUMNS, 1};
-                    panel *= k;
-                }
-                K(block)(m, n, k, a, b, panel, pack_b ? MLOPT_TILE_PADDED : MLOPT_TILE_CUT,
-                         job.c + (ptrdiff_t)i * job.c_row + (ptrdiff_t)j * job.c_column, job.c_row, job.c_column,
-                         accumulate);
-            }
-        }
-    }
+size_t K(gemm_pack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *b, ptrdiff_t b_row,
+                    ptrdiff_t b_column, T *packed)
+{
+    const size_t columns = (n + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
+    const size_t kc = mlopt_gemm_piece(k, blocks->kc, MLOPT_TILE_ROUND);
+    for (size_t p = 0; packed && p < k; p += kc)
+        F(pack_panels)(mlopt_gemm_least(k - p, kc), n, b + (ptrdiff_t)p * b_row, b_row, b_column, packed + p * columns);
+    return columns;
 }
 
 #undef TILE_COLUMNS
+#undef JOB
+#undef FRESH_AHEAD

@@ -1,8 +1,15 @@
 /* The microkernel for one element type: a tile of C held in registers while k runs by.
  *
- * Rows of A are contiguous along k and a_row apart; rows of B are contiguous along n and b_row apart.
- * One body serves packed and unpacked operands and every size of tile: rows, vectors and edge are
- * constants where it is inlined. */
+ * One body serves every size of tile and every source of its operands; what differs is constant where
+ * it is inlined:
+ *   rows, vectors   the size of the tile
+ *   edge            what the last vector of a row is
+ *   order           how A lies in memory
+ *   fresh           whether the rows of B are also copied to where later tiles find them packed
+ *
+ * Memory is asked for evenly, while the multiplications go on.  A burst of prefetches fills the buffers of
+ * outstanding misses, and everything behind it waits: two lines of the next rows of A, one line of C and
+ * the rows of B that are some steps ahead are requested every few steps instead. */
 
 #ifndef MLOPT_TILE_KINDS
 #define MLOPT_TILE_KINDS
@@ -13,55 +20,102 @@ enum {
     MLOPT_TILE_CUT,    /* cut short in C and in B */
     MLOPT_TILE_EDGES
 };
+/* How A lies. */
+enum {
+    MLOPT_TILE_BY_ROWS,    /* rows are contiguous along k, a_step apart */
+    MLOPT_TILE_BY_COLUMNS, /* what one step of k needs is contiguous, steps are a_step apart */
+    MLOPT_TILE_ORDERS
+};
+/* Steps of k between two rounds of prefetches. */
+#define MLOPT_TILE_ROUND 8
 #endif
 
 typedef struct F(tile_arguments) {
     size_t k;
     const T *a;
-    ptrdiff_t a_row;
+    ptrdiff_t a_step;
     const T *b;
     ptrdiff_t b_row;
     T *c;
     ptrdiff_t c_row;
-    size_t last; /* lanes of the last vector that belong to C */
+    T *copy;            /* fresh: the packed rows of B */
+    ptrdiff_t ahead;    /* elements from a row of B to the one prefetched with it */
+    const T *next[2];   /* what the tiles to come need of A, */
+    ptrdiff_t next_step; /* and how far it is to the next round's */
+    size_t last;        /* lanes of the last vector that belong to C */
     int accumulate;
 } F(tile_arguments);
 
-MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edge, const F(tile_arguments) * t)
+MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edge, const int order, const int fresh,
+                          const F(tile_arguments) * t)
 {
     V sums[MLOPT_TILE_ROWS][MLOPT_TILE_VECTORS];
+    const size_t k = t->k, last = t->last;
+    const ptrdiff_t a_step = t->a_step, b_row = t->b_row, c_row = t->c_row, ahead = t->ahead;
+    /* a tile that is over soon has no time to ask for C line by line */
+    const int burst = k < MLOPT_TILE_ROUND * MLOPT_TILE_ROWS * MLOPT_TILE_VECTORS;
     const T *a[MLOPT_TILE_ROWS];
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++) {
-        a[i] = t->a + (ptrdiff_t)i * t->a_row;
+        a[i] = order == MLOPT_TILE_BY_ROWS ? t->a + (ptrdiff_t)i * a_step : t->a + i;
         MLOPT_UNROLL_FULLY
         for (size_t j = 0; j < vectors; j++) {
             sums[i][j] = F(zero)();
-            __builtin_prefetch(t->c + (ptrdiff_t)i * t->c_row + j * LANES, 1);
+            if (burst)
+                __builtin_prefetch(t->c + (ptrdiff_t)i * c_row + j * LANES, 1);
         }
     }
-    const T *b = t->b;
-    const ptrdiff_t b_row = t->b_row;
-    const size_t k = t->k, last = t->last;
-    MLOPT_UNROLL(4)
-    for (size_t p = 0; p < k; p++) {
-        V row[MLOPT_TILE_VECTORS];
-        MLOPT_UNROLL_FULLY
-        for (size_t j = 0; j < vectors; j++)
-            row[j] = edge == MLOPT_TILE_CUT && j == vectors - 1 ? F(load_first)(b + j * LANES, last)
-                                                                : F(load)(b + j * LANES);
-        MLOPT_UNROLL_FULLY
-        for (size_t i = 0; i < rows; i++) {
-            const V x = F(set1)(a[i][p]);
-            MLOPT_UNROLL_FULLY
-            for (size_t j = 0; j < vectors; j++)
-                sums[i][j] = F(fma)(x, row[j], sums[i][j]);
-        }
-        b += b_row;
+    const T *b = t->b, *next = t->next[0], *next_too = t->next[1];
+    const ptrdiff_t next_step = t->next_step;
+    T *copy = t->copy;
+    const T *c_line = t->c;
+    size_t c_rows = burst ? 0 : rows, c_column = 0;
+    size_t p = 0;
+#define STEP                                                                                                           \
+    {                                                                                                                  \
+        V row[MLOPT_TILE_VECTORS];                                                                                     \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (size_t j = 0; j < vectors; j++) {                                                                         \
+            row[j] = edge == MLOPT_TILE_CUT && j == vectors - 1 ? F(load_first)(b + j * LANES, last)                   \
+                                                                : F(load)(b + j * LANES);                              \
+            if (fresh) {                                                                                               \
+                F(store)(copy + j * LANES, row[j]);                                                                    \
+                __builtin_prefetch(b + ahead + j * LANES, 0, 2);                                                       \
+            }                                                                                                          \
+        }                                                                                                              \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (size_t i = 0; i < rows; i++) {                                                                            \
+            const V x = F(set1)(order == MLOPT_TILE_BY_ROWS ? a[i][p] : a[0][i]);                                      \
+            MLOPT_UNROLL_FULLY                                                                                         \
+            for (size_t j = 0; j < vectors; j++)                                                                       \
+                sums[i][j] = F(fma)(x, row[j], sums[i][j]);                                                            \
+        }                                                                                                              \
+        b += b_row;                                                                                                    \
+        if (order == MLOPT_TILE_BY_COLUMNS)                                                                            \
+            a[0] += a_step;                                                                                            \
+        if (fresh)                                                                                                     \
+            copy += MLOPT_TILE_VECTORS * LANES;                                                                        \
     }
+    while (p + MLOPT_TILE_ROUND <= k) {
+        __builtin_prefetch(next, 0, 2);
+        __builtin_prefetch(next_too, 0, 2);
+        next += next_step, next_too += next_step;
+        if (c_rows) {
+            __builtin_prefetch(c_line + c_column, 1);
+            c_column += LANES;
+            if (c_column == vectors * LANES)
+                c_column = 0, c_line += c_row, c_rows--;
+        }
+        MLOPT_UNROLL(MLOPT_TILE_ROUND)
+        for (size_t end = p + MLOPT_TILE_ROUND; p < end; p++)
+            STEP
+    }
+    for (; p < k; p++)
+        STEP
+#undef STEP
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++) {
-        T *c = t->c + (ptrdiff_t)i * t->c_row;
+        T *c = t->c + (ptrdiff_t)i * c_row;
         MLOPT_UNROLL_FULLY
         for (size_t j = 0; j < vectors; j++) {
             if (edge != MLOPT_TILE_FULL && j == vectors - 1) {
@@ -77,41 +131,72 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edg
     }
 }
 
-/* Every size of tile: 8, 4, 2 and 1 rows, 1 to MLOPT_TILE_VECTORS vectors, each kind of edge. */
 typedef void F(tile_function)(const F(tile_arguments) * t);
 
-#define TILE(rows, vectors, edge)                                                                                      \
-    static void K(tile_##rows##x##vectors##_##edge)(const F(tile_arguments) * t)                                       \
+/* Every size of tile, each kind of edge, both orders of A: mlopt_tile_8x3_FULL_BY_ROWS_f64_avx512. */
+#define TILE(rows, vectors, edge, order)                                                                               \
+    static void K(tile_##rows##x##vectors##_##edge##_##order)(const F(tile_arguments) * t)                             \
     {                                                                                                                  \
-        F(tile)(rows, vectors, MLOPT_TILE_##edge, t);                                                                  \
+        F(tile)(rows, vectors, MLOPT_TILE_##edge, MLOPT_TILE_##order, 0, t);                                           \
     }
-#define TILE_NAME(rows, vectors, edge) K(tile_##rows##x##vectors##_##edge),
-#define TILE_EDGES(one, rows, vectors) one(rows, vectors, FULL) one(rows, vectors, PADDED) one(rows, vectors, CUT)
+#define TILE_NAME(rows, vectors, edge, order) K(tile_##rows##x##vectors##_##edge##_##order),
+#define TILE_ORDERS(one, rows, vectors, edge) one(rows, vectors, edge, BY_ROWS) one(rows, vectors, edge, BY_COLUMNS)
+#define TILE_ORDERS_NAMED(one, rows, vectors, edge) {TILE_ORDERS(one, rows, vectors, edge)},
+#define TILE_EDGES(orders, one, rows, vectors)                                                                         \
+    orders(one, rows, vectors, FULL) orders(one, rows, vectors, PADDED) orders(one, rows, vectors, CUT)
+#define TILE_EDGES_NAMED(orders, one, rows, vectors) {TILE_EDGES(orders, one, rows, vectors)},
 #if MLOPT_TILE_VECTORS == 3
-#define TILE_WIDTHS(each, one, rows) each(one, rows, 1) each(one, rows, 2) each(one, rows, 3)
+#define TILE_WIDTHS(edges, orders, one, rows)                                                                          \
+    edges(orders, one, rows, 1) edges(orders, one, rows, 2) edges(orders, one, rows, 3)
 #else
-#define TILE_WIDTHS(each, one, rows) each(one, rows, 1) each(one, rows, 2)
+#define TILE_WIDTHS(edges, orders, one, rows) edges(orders, one, rows, 1) edges(orders, one, rows, 2)
+#endif
+#define TILES(rows) TILE_WIDTHS(TILE_EDGES, TILE_ORDERS, TILE, rows)
+#define TILES_NAMED(rows) {TILE_WIDTHS(TILE_EDGES_NAMED, TILE_ORDERS_NAMED, TILE_NAME, rows)},
+
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+#if MLOPT_TILE_ROWS == 8
+TILES(5)
+TILES(6)
+TILES(7)
+TILES(8)
 #endif
 
-TILE_WIDTHS(TILE_EDGES, TILE, 1)
-TILE_WIDTHS(TILE_EDGES, TILE, 2)
-TILE_WIDTHS(TILE_EDGES, TILE, 4)
+static F(tile_function) *const F(tiles)[][MLOPT_TILE_VECTORS][MLOPT_TILE_EDGES][MLOPT_TILE_ORDERS] = {
+    TILES_NAMED(1) TILES_NAMED(2) TILES_NAMED(3) TILES_NAMED(4)
 #if MLOPT_TILE_ROWS == 8
-TILE_WIDTHS(TILE_EDGES, TILE, 8)
-#endif
-
-#define TILE_ROW(one, rows, vectors) {TILE_EDGES(one, rows, vectors)},
-static F(tile_function) *const F(tiles)[][MLOPT_TILE_VECTORS][MLOPT_TILE_EDGES] = {
-    {TILE_WIDTHS(TILE_ROW, TILE_NAME, 1)},
-    {TILE_WIDTHS(TILE_ROW, TILE_NAME, 2)},
-    {TILE_WIDTHS(TILE_ROW, TILE_NAME, 4)},
-#if MLOPT_TILE_ROWS == 8
-    {TILE_WIDTHS(TILE_ROW, TILE_NAME, 8)},
+        TILES_NAMED(5) TILES_NAMED(6) TILES_NAMED(7) TILES_NAMED(8)
 #endif
 };
 
+/* The tiles that meet a block of B first, and pack it. */
+#define FRESH(rows, vectors, edge, order)                                                                              \
+    static void K(tile_fresh_##vectors##_##edge##_##order)(const F(tile_arguments) * t)                                \
+    {                                                                                                                  \
+        F(tile)(MLOPT_TILE_ROWS, vectors, MLOPT_TILE_##edge, MLOPT_TILE_##order, 1, t);                                \
+    }
+#define FRESH_NAME(rows, vectors, edge, order) K(tile_fresh_##vectors##_##edge##_##order),
+#define FRESH_EDGES(orders, one, rows, vectors) orders(one, rows, vectors, FULL) orders(one, rows, vectors, CUT)
+#define FRESH_EDGES_NAMED(orders, one, rows, vectors) {FRESH_EDGES(orders, one, rows, vectors)},
+
+TILE_WIDTHS(FRESH_EDGES, TILE_ORDERS, FRESH, 0)
+
+static F(tile_function) *const F(fresh_tiles)[MLOPT_TILE_VECTORS][2][MLOPT_TILE_ORDERS] = {
+    TILE_WIDTHS(FRESH_EDGES_NAMED, TILE_ORDERS_NAMED, FRESH_NAME, 0)};
+
 #undef TILE
 #undef TILE_NAME
+#undef TILE_ORDERS
+#undef TILE_ORDERS_NAMED
 #undef TILE_EDGES
+#undef TILE_EDGES_NAMED
 #undef TILE_WIDTHS
-#undef TILE_ROW
+#undef TILES
+#undef TILES_NAMED
+#undef FRESH
+#undef FRESH_NAME
+#undef FRESH_EDGES
+#undef FRESH_EDGES_NAMED

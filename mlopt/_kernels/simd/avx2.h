@@ -109,6 +109,38 @@ MLOPT_INLINE f64v f64_reduce_add_each(const f64v *rows)
     return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
 }
 
+MLOPT_INLINE void f64_transpose(f64v *rows)
+{
+    const f64v even = _mm256_unpacklo_pd(rows[0], rows[1]), even_too = _mm256_unpacklo_pd(rows[2], rows[3]);
+    const f64v odd = _mm256_unpackhi_pd(rows[0], rows[1]), odd_too = _mm256_unpackhi_pd(rows[2], rows[3]);
+    rows[0] = _mm256_permute2f128_pd(even, even_too, 0x20);
+    rows[1] = _mm256_permute2f128_pd(odd, odd_too, 0x20);
+    rows[2] = _mm256_permute2f128_pd(even, even_too, 0x31);
+    rows[3] = _mm256_permute2f128_pd(odd, odd_too, 0x31);
+}
+
+MLOPT_INLINE void f32_transpose(f32v *rows)
+{
+    f64v fours[2][4]; /* [rows / 4][column % 4] */
+    MLOPT_UNROLL_FULLY
+    for (int i = 0; i < 2; i++) {
+        const f32v *const r = rows + 4 * i;
+        const f64v low = _mm256_castps_pd(_mm256_unpacklo_ps(r[0], r[1]));
+        const f64v low_too = _mm256_castps_pd(_mm256_unpacklo_ps(r[2], r[3]));
+        const f64v high = _mm256_castps_pd(_mm256_unpackhi_ps(r[0], r[1]));
+        const f64v high_too = _mm256_castps_pd(_mm256_unpackhi_ps(r[2], r[3]));
+        fours[i][0] = _mm256_unpacklo_pd(low, low_too);
+        fours[i][1] = _mm256_unpackhi_pd(low, low_too);
+        fours[i][2] = _mm256_unpacklo_pd(high, high_too);
+        fours[i][3] = _mm256_unpackhi_pd(high, high_too);
+    }
+    MLOPT_UNROLL_FULLY
+    for (int c = 0; c < 4; c++) {
+        rows[c] = _mm256_castpd_ps(_mm256_permute2f128_pd(fours[0][c], fours[1][c], 0x20));
+        rows[4 + c] = _mm256_castpd_ps(_mm256_permute2f128_pd(fours[0][c], fours[1][c], 0x31));
+    }
+}
+
 MLOPT_INLINE f32v f32_spread(const float *p, f32v block, int lane) { return (void)block, _mm256_set1_ps(p[lane]); }
 MLOPT_INLINE f64v f64_spread(const double *p, f64v block, int lane) { return (void)block, _mm256_set1_pd(p[lane]); }
 

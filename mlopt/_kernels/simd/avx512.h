@@ -118,6 +118,56 @@ MLOPT_INLINE f64v f64_reduce_add_each(const f64v *rows)
     return f64_pair_quarters(a, b);
 }
 
+/* Columns 4q + c of a matrix from rows whose quarters q hold column c of each four rows: quarters change places. */
+MLOPT_INLINE void f32_transpose_quarters(f32v a, f32v b, f32v c, f32v d, f32v *out, int stride)
+{
+    const f32v even = _mm512_shuffle_f32x4(a, b, 0x88), even_too = _mm512_shuffle_f32x4(c, d, 0x88);
+    const f32v odd = _mm512_shuffle_f32x4(a, b, 0xdd), odd_too = _mm512_shuffle_f32x4(c, d, 0xdd);
+    out[0] = _mm512_shuffle_f32x4(even, even_too, 0x88);
+    out[stride] = _mm512_shuffle_f32x4(odd, odd_too, 0x88);
+    out[2 * stride] = _mm512_shuffle_f32x4(even, even_too, 0xdd);
+    out[3 * stride] = _mm512_shuffle_f32x4(odd, odd_too, 0xdd);
+}
+
+MLOPT_INLINE void f32_transpose(f32v *rows)
+{
+    f64v fours[4][4]; /* [rows / 4][column % 4] */
+    MLOPT_UNROLL_FULLY
+    for (int i = 0; i < 4; i++) {
+        const f32v *const r = rows + 4 * i;
+        const f64v low = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
+        const f64v low_too = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3]));
+        const f64v high = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+        const f64v high_too = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+        fours[i][0] = _mm512_unpacklo_pd(low, low_too);
+        fours[i][1] = _mm512_unpackhi_pd(low, low_too);
+        fours[i][2] = _mm512_unpacklo_pd(high, high_too);
+        fours[i][3] = _mm512_unpackhi_pd(high, high_too);
+    }
+    MLOPT_UNROLL_FULLY
+    for (int c = 0; c < 4; c++)
+        f32_transpose_quarters(_mm512_castpd_ps(fours[0][c]), _mm512_castpd_ps(fours[1][c]),
+                               _mm512_castpd_ps(fours[2][c]), _mm512_castpd_ps(fours[3][c]), rows + c, 4);
+}
+
+MLOPT_INLINE void f64_transpose(f64v *rows)
+{
+    f32v twos[2][4]; /* [column % 2][rows / 2] */
+    MLOPT_UNROLL_FULLY
+    for (int i = 0; i < 4; i++) {
+        twos[0][i] = _mm512_castpd_ps(_mm512_unpacklo_pd(rows[2 * i], rows[2 * i + 1]));
+        twos[1][i] = _mm512_castpd_ps(_mm512_unpackhi_pd(rows[2 * i], rows[2 * i + 1]));
+    }
+    MLOPT_UNROLL_FULLY
+    for (int c = 0; c < 2; c++) {
+        f32v columns[4];
+        f32_transpose_quarters(twos[c][0], twos[c][1], twos[c][2], twos[c][3], columns, 1);
+        MLOPT_UNROLL_FULLY
+        for (int q = 0; q < 4; q++)
+            rows[2 * q + c] = _mm512_castps_pd(columns[q]);
+    }
+}
+
 /* loads and inserts: the gather instruction takes twice as long on Zen, and is slow on patched Intel cores */
 MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
 {

@@ -133,6 +133,15 @@ typedef f64i f64m;
         (void)block;                                                                                                   \
         return type##_set1(p[lane]);                                                                                   \
     }                                                                                                                  \
+    MLOPT_INLINE void type##_transpose(V *rows)                                                                        \
+    {                                                                                                                  \
+        for (size_t i = 0; i < type##_LANES; i++)                                                                      \
+            for (size_t j = 0; j < i; j++) {                                                                           \
+                const T upper = rows[j][i];                                                                            \
+                rows[j][i] = rows[i][j];                                                                               \
+                rows[i][j] = upper;                                                                                    \
+            }                                                                                                          \
+    }                                                                                                                  \
     MLOPT_INLINE V type##_reduce_add_each(const V *rows)                                                               \
     {                                                                                                                  \
         T sums[type##_LANES];                                                                                          \
