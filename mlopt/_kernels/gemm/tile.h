@@ -46,38 +46,44 @@ typedef struct F(tile_arguments) {
     int accumulate;
 } F(tile_arguments);
 
+/* What of C a tile of some edge reads and writes: row i, vector j. */
+MLOPT_INLINE V F(tile_load)(const int cut, const T *p, size_t last)
+{
+    return cut ? F(load_first)(p, last) : F(load)(p);
+}
+
 MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edge, const int order, const int fresh,
                           const F(tile_arguments) * t)
 {
     V sums[MLOPT_TILE_ROWS][MLOPT_TILE_VECTORS];
-    const size_t k = t->k, last = t->last;
-    const ptrdiff_t a_step = t->a_step, b_row = t->b_row, c_row = t->c_row, ahead = t->ahead;
-    /* a tile that is over soon has no time to ask for C line by line */
-    const int burst = k < MLOPT_TILE_ROUND * MLOPT_TILE_ROWS * MLOPT_TILE_VECTORS;
-    const T *a[MLOPT_TILE_ROWS];
+    const size_t last = t->last;
+    const ptrdiff_t a_step = t->a_step, a_three = 3 * a_step, b_row = t->b_row, ahead = t->ahead;
+    /* rows 0 to 3 and 4 to 7: addresses that need no register of their own */
+    const T *a = t->a, *a_low = order == MLOPT_TILE_BY_ROWS ? a + 4 * a_step : a + 4;
+    const T *b = t->b, *next = t->next[0], *next_too = t->next[1], *c_line = t->c;
+    const ptrdiff_t next_step = t->next_step, c_row = t->c_row;
+    T *copy = t->copy;
+    size_t rounds = t->k / MLOPT_TILE_ROUND, c_left = rows;
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++) {
-        a[i] = order == MLOPT_TILE_BY_ROWS ? t->a + (ptrdiff_t)i * a_step : t->a + i;
         MLOPT_UNROLL_FULLY
-        for (size_t j = 0; j < vectors; j++) {
+        for (size_t j = 0; j < vectors; j++)
             sums[i][j] = F(zero)();
-            if (burst)
-                __builtin_prefetch(t->c + (ptrdiff_t)i * c_row + j * LANES, 1);
-        }
     }
-    const T *b = t->b, *next = t->next[0], *next_too = t->next[1];
-    const ptrdiff_t next_step = t->next_step;
-    T *copy = t->copy;
-    const T *c_line = t->c;
-    size_t c_rows = burst ? 0 : rows, c_column = 0;
-    size_t p = 0;
+    MLOPT_ROLLED
+    for (size_t i = rounds; i < rows; i++)
+        for (size_t j = 0; j < vectors; j++)
+            __builtin_prefetch(t->c + (ptrdiff_t)i * c_row + j * LANES, 1);
+#define A(i)                                                                                                           \
+    (order == MLOPT_TILE_BY_ROWS                                                                                       \
+         ? ((i) < 4 ? a : a_low)[(i) % 4 == 3 ? a_three : (ptrdiff_t)((i) % 4) * a_step]                               \
+         : a[i])
 #define STEP                                                                                                           \
     {                                                                                                                  \
         V row[MLOPT_TILE_VECTORS];                                                                                     \
         MLOPT_UNROLL_FULLY                                                                                             \
         for (size_t j = 0; j < vectors; j++) {                                                                         \
-            row[j] = edge == MLOPT_TILE_CUT && j == vectors - 1 ? F(load_first)(b + j * LANES, last)                   \
-                                                                : F(load)(b + j * LANES);                              \
+            row[j] = F(tile_load)(edge == MLOPT_TILE_CUT && j == vectors - 1, b + j * LANES, last);                    \
             if (fresh) {                                                                                               \
                 F(store)(copy + j * LANES, row[j]);                                                                    \
                 __builtin_prefetch(b + ahead + j * LANES, 0, 2);                                                       \
@@ -85,48 +91,54 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int edg
         }                                                                                                              \
         MLOPT_UNROLL_FULLY                                                                                             \
         for (size_t i = 0; i < rows; i++) {                                                                            \
-            const V x = F(set1)(order == MLOPT_TILE_BY_ROWS ? a[i][p] : a[0][i]);                                      \
+            const V x = F(set1)(A(i));                                                                                 \
             MLOPT_UNROLL_FULLY                                                                                         \
             for (size_t j = 0; j < vectors; j++)                                                                       \
                 sums[i][j] = F(fma)(x, row[j], sums[i][j]);                                                            \
         }                                                                                                              \
         b += b_row;                                                                                                    \
-        if (order == MLOPT_TILE_BY_COLUMNS)                                                                            \
-            a[0] += a_step;                                                                                            \
+        a += order == MLOPT_TILE_BY_ROWS ? 1 : a_step;                                                                 \
+        a_low += 1;                                                                                                    \
         if (fresh)                                                                                                     \
             copy += MLOPT_TILE_VECTORS * LANES;                                                                        \
     }
-    while (p + MLOPT_TILE_ROUND <= k) {
+    for (; rounds; rounds--) {
         __builtin_prefetch(next, 0, 2);
         __builtin_prefetch(next_too, 0, 2);
         next += next_step, next_too += next_step;
-        if (c_rows) {
-            __builtin_prefetch(c_line + c_column, 1);
-            c_column += LANES;
-            if (c_column == vectors * LANES)
-                c_column = 0, c_line += c_row, c_rows--;
-        }
-        MLOPT_UNROLL(MLOPT_TILE_ROUND)
-        for (size_t end = p + MLOPT_TILE_ROUND; p < end; p++)
+        MLOPT_UNROLL_FULLY
+        for (size_t j = 0; j < vectors; j++)
+            __builtin_prefetch(c_line + j * LANES, 1);
+        c_line += --c_left ? c_row : 0;
+        c_left += !c_left;
+        MLOPT_ROLLED
+        for (int step = 0; step < MLOPT_TILE_ROUND; step++)
             STEP
     }
-    for (; p < k; p++)
+    MLOPT_ROLLED
+    for (size_t left = t->k % MLOPT_TILE_ROUND; left; left--)
         STEP
 #undef STEP
+#undef A
+    T *c = t->c;
+    if (t->accumulate) {
+        MLOPT_UNROLL_FULLY
+        for (size_t i = 0; i < rows; i++) {
+            MLOPT_UNROLL_FULLY
+            for (size_t j = 0; j < vectors; j++)
+                sums[i][j] = F(add)(F(tile_load)(edge != MLOPT_TILE_FULL && j == vectors - 1,
+                                                 c + (ptrdiff_t)i * c_row + j * LANES, last),
+                                    sums[i][j]);
+        }
+    }
     MLOPT_UNROLL_FULLY
-    for (size_t i = 0; i < rows; i++) {
-        T *c = t->c + (ptrdiff_t)i * c_row;
+    for (size_t i = 0; i < rows; i++, c += c_row) {
         MLOPT_UNROLL_FULLY
         for (size_t j = 0; j < vectors; j++) {
-            if (edge != MLOPT_TILE_FULL && j == vectors - 1) {
-                if (t->accumulate)
-                    sums[i][j] = F(add)(F(load_first)(c + j * LANES, last), sums[i][j]);
+            if (edge != MLOPT_TILE_FULL && j == vectors - 1)
                 F(store_first)(c + j * LANES, last, sums[i][j]);
-            } else {
-                if (t->accumulate)
-                    sums[i][j] = F(add)(F(load)(c + j * LANES), sums[i][j]);
+            else
                 F(store)(c + j * LANES, sums[i][j]);
-            }
         }
     }
 }

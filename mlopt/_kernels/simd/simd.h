@@ -11,11 +11,10 @@
 #define MLOPT_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define MLOPT_UNROLL_FULLY _Pragma("clang loop unroll(full)")
-/* clang gathers the loads of all unrolled steps at the top of a loop, and then spills what they displace */
-#define MLOPT_UNROLL(times) MLOPT_PRAGMA(clang loop unroll(disable))
+#define MLOPT_ROLLED _Pragma("clang loop unroll(disable)")
 #else
 #define MLOPT_UNROLL_FULLY _Pragma("GCC unroll 64")
-#define MLOPT_UNROLL(times) MLOPT_PRAGMA(GCC unroll times)
+#define MLOPT_ROLLED _Pragma("GCC unroll 1")
 #endif
 
 #if defined(__AVX512F__)
