@@ -19,22 +19,21 @@ typedef struct F(plan) {
     int pack_a;     /* whether blocks of A are packed */
     int fresh;      /* whether the first group of rows packs B */
     int b_direct;   /* whether B is read where it is */
-    int last_edge;  /* of a panel that is cut short */
+    int last_source; /* of B for tiles that are cut short, when it is not fresh */
 } F(plan);
 
-/* The rows of the group that begins at row i of m: all groups are as equal as can be, only fresh tiles come in one
- * size. */
-static inline size_t F(group)(size_t i, size_t m, int fresh)
+/* The rows of the group that begins at row i of m: all groups are as equal as can be. */
+static inline size_t F(group)(size_t i, size_t m)
 {
     const size_t left = m - i, groups = (left + MLOPT_TILE_ROWS - 1) / MLOPT_TILE_ROWS;
-    return fresh && i == 0 ? MLOPT_TILE_ROWS : (left + groups - 1) / groups;
+    return (left + groups - 1) / groups;
 }
 
 /* dst[p * rows + r] = a[r, p] for each group of rows, one behind the other */
-static void F(pack_groups)(size_t m, size_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column, int fresh, T *dst)
+static void F(pack_groups)(size_t m, size_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column, T *dst)
 {
     for (size_t i = 0, rows; i < m; i += rows, dst += rows * k) {
-        rows = F(group)(i, m, fresh);
+        rows = F(group)(i, m);
         const T *from = a + (ptrdiff_t)i * a_row;
         T *to = dst;
         if (a_row == 1 && rows == LANES) {
@@ -111,16 +110,16 @@ static void F(pack_panels)(size_t k, size_t n, const T *b, ptrdiff_t b_row, ptrd
 }
 
 /* C += A B or C = A B for a block: A at a, groups in a's order; B at b (rows b_row apart) or in panels at `panels`. */
-static void F(block)(const F(plan) * plan, int fresh_first, size_t m, size_t n, size_t k, const T *a, const T *b,
-                     T *panels, T *c, int accumulate)
+static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T *a, const T *b, T *panels, T *c,
+                     int accumulate)
 {
     const JOB *const job = &plan->job;
     T buffer[MLOPT_TILE_ROWS * TILE_COLUMNS];
     const ptrdiff_t a_row = plan->pack_a ? (ptrdiff_t)k : job->a_row;
     F(tile_arguments) t = {.k = k, .accumulate = accumulate, .ahead = FRESH_AHEAD * job->b_row};
     for (size_t i = 0, rows; i < m; i += rows) {
-        rows = F(group)(i, m, fresh_first);
-        const int fresh = fresh_first && i == 0;
+        rows = F(group)(i, m);
+        const int fresh = plan->fresh && i == 0;
         t.a = a + (ptrdiff_t)i * a_row;
         t.a_step = plan->order == MLOPT_TILE_BY_ROWS ? job->a_row : plan->pack_a ? (ptrdiff_t)rows : job->a_column;
         const T *const next = i + rows < m ? t.a + (ptrdiff_t)rows * a_row : a;
@@ -147,10 +146,10 @@ static void F(block)(const F(plan) * plan, int fresh_first, size_t m, size_t n, 
                 t.b = b + j;
                 t.b_row = job->b_row;
             }
-            F(tile_function) *const compute =
-                fresh ? F(fresh_tiles)[vectors - 1][t.last != LANES][plan->order]
-                      : F(tiles)[rows - 1][vectors - 1][t.last == LANES ? MLOPT_TILE_FULL : plan->last_edge]
-                                [plan->order];
+            const int whole = t.last == LANES;
+            const int source = fresh ? (whole ? MLOPT_TILE_FRESH : MLOPT_TILE_FRESH_CUT)
+                                     : (whole ? MLOPT_TILE_FULL : plan->last_source);
+            F(tile_function) *const compute = F(tiles)[rows - 1][vectors - 1][source][plan->order];
             T *const corner = c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column;
             if (job->c_column == 1) {
                 t.c = corner;
@@ -175,7 +174,6 @@ static void F(block)(const F(plan) * plan, int fresh_first, size_t m, size_t n, 
 static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, size_t n, T *a_packed, T *b_packed)
 {
     const JOB *const job = &plan->job;
-    const int fresh = plan->fresh && m >= MLOPT_TILE_ROWS;
     const size_t kc = mlopt_gemm_piece(job->k, job->blocks->kc, MLOPT_TILE_ROUND);
     const size_t panels = (n + TILE_COLUMNS - 1) / TILE_COLUMNS;
     const size_t per_block = mlopt_gemm_most(job->blocks->nc / TILE_COLUMNS, 1);
@@ -184,7 +182,7 @@ static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, si
         const size_t k = mlopt_gemm_least(job->k - p, kc);
         const T *a = job->a + (ptrdiff_t)i * job->a_row + (ptrdiff_t)p * job->a_column;
         if (plan->pack_a) {
-            F(pack_groups)(m, k, a, job->a_row, job->a_column, fresh, a_packed);
+            F(pack_groups)(m, k, a, job->a_row, job->a_column, a_packed);
             a = a_packed;
         }
         for (size_t block = 0; block < blocks; block++) {
@@ -194,13 +192,52 @@ static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, si
             T *at = plan->b_direct ? NULL : b_packed;
             if (job->packed)
                 at = (T *)job->packed + p * job->packed_columns + (job->packed_first + j + first) * k;
-            else if (at && !fresh)
+            else if (at && !plan->fresh)
                 F(pack_panels)(k, end - first, b, job->b_row, job->b_column, at);
-            F(block)(plan, fresh, m, end - first, k, a, b, at,
+            F(block)(plan, m, end - first, k, a, b, at,
                      job->c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)(j + first) * job->c_column,
                      job->accumulate || p > 0);
         }
     }
+}
+
+/* One row of C: the rows of B, eight at a time, weighted and added to it. */
+MLOPT_INLINE void F(weigh_rows)(const size_t count, size_t n, const T *a, ptrdiff_t a_column, const T *b,
+                                ptrdiff_t b_row, T *c, int accumulate)
+{
+    V weights[8];
+    MLOPT_UNROLL_FULLY
+    for (size_t p = 0; p < count; p++)
+        weights[p] = F(set1)(a[(ptrdiff_t)p * a_column]);
+    size_t j = 0;
+    for (; j + LANES <= n; j += LANES) {
+        V sum = F(mul)(weights[0], F(load)(b + j));
+        if (accumulate)
+            sum = F(fma)(weights[0], F(load)(b + j), F(load)(c + j));
+        MLOPT_UNROLL_FULLY
+        for (size_t p = 1; p < count; p++)
+            sum = F(fma)(weights[p], F(load)(b + (ptrdiff_t)p * b_row + j), sum);
+        F(store)(c + j, sum);
+    }
+    if (j < n) {
+        const size_t left = n - j;
+        V sum = accumulate ? F(load_first)(c + j, left) : F(zero)();
+        MLOPT_UNROLL_FULLY
+        for (size_t p = 0; p < count; p++)
+            sum = F(fma)(weights[p], F(load_first)(b + (ptrdiff_t)p * b_row + j, left), sum);
+        F(store_first)(c + j, left, sum);
+    }
+}
+
+static void K(row)(const JOB *job)
+{
+    size_t p = 0;
+    for (; p + 8 <= job->k; p += 8)
+        F(weigh_rows)(8, job->n, job->a + (ptrdiff_t)p * job->a_column, job->a_column,
+                      job->b + (ptrdiff_t)p * job->b_row, job->b_row, job->c, job->accumulate || p);
+    for (; p < job->k; p++)
+        F(weigh_rows)(1, job->n, job->a + (ptrdiff_t)p * job->a_column, job->a_column,
+                      job->b + (ptrdiff_t)p * job->b_row, job->b_row, job->c, job->accumulate || p);
 }
 
 /* One row of C from dot products: A's row and B's columns are contiguous along k. */
@@ -269,9 +306,9 @@ static F(plan) F(make_plan)(const JOB *job)
     const size_t a_bytes = job->m * job->k * sizeof(T), b_bytes = job->n * job->k * sizeof(T);
     plan.order = job->a_column == 1 ? MLOPT_TILE_BY_ROWS : MLOPT_TILE_BY_COLUMNS;
     plan.pack_a = job->a_column != 1 && (job->a_row != 1 || (groups > 4 && a_bytes > MLOPT_GEMM_SMALL));
-    plan.b_direct = !job->packed && job->b_column == 1 && (groups <= 2 || b_bytes <= MLOPT_GEMM_RESIDENT);
+    plan.b_direct = !job->packed && job->b_column == 1 && b_bytes <= MLOPT_GEMM_RESIDENT;
     plan.fresh = !job->packed && job->b_column == 1 && !plan.b_direct;
-    plan.last_edge = plan.b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
+    plan.last_source = plan.b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
     return plan;
 }
 
@@ -298,6 +335,10 @@ void K(gemm)(const JOB *given)
     }
     if (job.n == 1)
         job.b_column = 1;
+    if (!job.packed && job.m == 1 && job.b_column == 1 && job.c_column == 1) {
+        K(row)(&job);
+        return;
+    }
 
     const F(plan) plan = F(make_plan)(&job);
     T *const b_packed = job.workspace, *const a_packed = b_packed + mlopt_gemm_b_elements(job.blocks, job.n, job.k);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define MLOPT_INLINE static inline __attribute__((always_inline, unused))
-#define MLOPT_PRAGMA(text) _Pragma(#text)
 #if defined(__clang__)
 #define MLOPT_UNROLL_FULLY _Pragma("clang loop unroll(full)")
 #define MLOPT_ROLLED _Pragma("clang loop unroll(disable)")
