@@ -97,6 +97,8 @@ cdef extern from "signatures.h" nogil:
 
 cdef extern from "gemm/gemm.h" nogil:
     size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *, size_t element_bytes, size_t m, size_t n, size_t k)
+    bint mlopt_gemm_in_place(size_t element_bytes, size_t m, size_t n, size_t k, ptrdiff_t a_column,
+                             ptrdiff_t b_column, ptrdiff_t c_column)
     const mlopt_gemm_blocks *mlopt_gemm_default_blocks(size_t element_bytes)
     int mlopt_gemm_blocks_status()
 

@@ -4,6 +4,7 @@ cimport numpy as cnp
 from mlopt._kernels.core cimport default_blocks, slab_acquire, slab_release, table_of
 from mlopt._kernels.dispatch cimport (
     mlopt_gemm_blocks,
+    mlopt_gemm_in_place,
     mlopt_gemm_job_f32,
     mlopt_gemm_job_f64,
     mlopt_gemm_workspace_bytes,
@@ -21,6 +22,10 @@ cdef const mlopt_gemm_blocks *blocks_f64 = default_blocks(8)
 cdef int run_f32(const mlopt_kernels *table, mlopt_gemm_job_f32 *job, int threads) noexcept nogil:
     cdef int panels = gemm_panels(job.m, job.n, job.k, threads) if threads > 1 else 1
     job.blocks = blocks_f32
+    job.workspace = NULL
+    if panels == 1 and mlopt_gemm_in_place(4, job.m, job.n, job.k, job.a_column, job.b_column, job.c_column):
+        table.gemm_f32(job)
+        return 0
     cdef size_t bytes = (mlopt_gemm_workspace_bytes(job.blocks, 4, job.m, job.n, job.k) + 63) // 64 * 64
     job.workspace = slab_acquire(bytes * panels)
     if job.workspace == NULL:
@@ -36,6 +41,10 @@ cdef int run_f32(const mlopt_kernels *table, mlopt_gemm_job_f32 *job, int thread
 cdef int run_f64(const mlopt_kernels *table, mlopt_gemm_job_f64 *job, int threads) noexcept nogil:
     cdef int panels = gemm_panels(job.m, job.n, job.k, threads) if threads > 1 else 1
     job.blocks = blocks_f64
+    job.workspace = NULL
+    if panels == 1 and mlopt_gemm_in_place(8, job.m, job.n, job.k, job.a_column, job.b_column, job.c_column):
+        table.gemm_f64(job)
+        return 0
     cdef size_t bytes = (mlopt_gemm_workspace_bytes(job.blocks, 8, job.m, job.n, job.k) + 63) // 64 * 64
     job.workspace = slab_acquire(bytes * panels)
     if job.workspace == NULL:

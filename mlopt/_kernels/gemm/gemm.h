@@ -16,8 +16,8 @@
  *   it holds before and after means nothing.
  *
  * Numbers
- *   Every element is summed over k in order, in blocks of blocks->kc whose sums are added in order (a
- *   product with at most MLOPT_GEMM_DOT_ROWS rows and both operands contiguous along k: in lanes).  The
+ *   Every element is summed over k in order, in blocks of blocks->kc or a little less whose sums are added in
+ *   order (in a product with few rows or columns and operands contiguous along k: in lanes).  The
  *   order depends on k, on the blocks and on the layout only, so that a C computed in panels of at least
  *   MLOPT_GEMM_PANEL rows or columns is bit by bit the C computed in one call.
  *   |error| <= bound * k * eps * sum |a||b|.  NaN and infinities propagate as in the triple loop;
@@ -31,8 +31,8 @@
 /* Upper limits of any tier's tile, for the size of workspaces. */
 #define MLOPT_GEMM_TILE_COLUMNS ((size_t)64)
 #define MLOPT_GEMM_TILE_ROWS ((size_t)8)
-/* The most rows for which dot products replace tiles. */
-#define MLOPT_GEMM_DOT_ROWS ((size_t)4)
+/* The most rows, or columns, for which dot products replace tiles. */
+#define MLOPT_GEMM_DOT_ROWS ((size_t)8)
 /* Panels that threads compute start at multiples of this, a multiple of every tier's columns of a tile. */
 #define MLOPT_GEMM_PANEL ((size_t)48)
 /* Bytes of an A that is read where it is though its rows are not contiguous, and of a B that is not packed. */
@@ -45,9 +45,11 @@ static inline size_t mlopt_gemm_most(size_t a, size_t b) { return a > b ? a : b;
 /* The size of all but the last of as few equal pieces as at most `most` allows, a multiple of unit. */
 static inline size_t mlopt_gemm_piece(size_t whole, size_t most, size_t unit)
 {
-    const size_t pieces = (whole + most - 1) / most;
-    const size_t piece = pieces ? (whole + pieces - 1) / pieces : 1;
-    return (piece + unit - 1) / unit * unit;
+    if (whole > most) {
+        const size_t pieces = (whole + most - 1) / most;
+        whole = (whole + pieces - 1) / pieces;
+    }
+    return (whole + unit - 1) / unit * unit;
 }
 
 /* Elements of workspace for a block of B; that of A lies behind. */
@@ -57,13 +59,29 @@ static inline size_t mlopt_gemm_b_elements(const mlopt_gemm_blocks *blocks, size
     return (mlopt_gemm_least(k, blocks->kc) + 8) * (mlopt_gemm_least(n, nc) + tile);
 }
 
-/* Bytes of workspace that a product needs: packed blocks of A and B, whichever of the two becomes which. */
+/* Whether C is a few columns, which would leave most lanes of a tile empty, but k long enough for dot products. */
+static inline int mlopt_gemm_is_narrow(size_t m, size_t n, size_t k, size_t lanes)
+{
+    return n <= MLOPT_GEMM_DOT_ROWS && n <= lanes / 2 && m >= 16 && k >= 2 * lanes;
+}
+
+/* Whether a product of contiguous rows is small enough, and not narrow, to need no workspace on any tier. */
+static inline int mlopt_gemm_in_place(size_t element_bytes, size_t m, size_t n, size_t k, ptrdiff_t a_column,
+                                      ptrdiff_t b_column, ptrdiff_t c_column)
+{
+    return a_column == 1 && b_column == 1 && c_column == 1 && n * k * element_bytes <= MLOPT_GEMM_RESIDENT &&
+           (n > MLOPT_GEMM_DOT_ROWS || m < 16);
+}
+
+/* Bytes of workspace that a product needs: packed blocks of A and B, whichever of the two becomes
+ * which, or B laid across. */
 static inline size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *blocks, size_t element_bytes, size_t m,
                                                 size_t n, size_t k)
 {
     const size_t most = mlopt_gemm_most(m, n);
     const size_t rows = mlopt_gemm_least(most, blocks->mc) + MLOPT_GEMM_TILE_ROWS;
-    return (mlopt_gemm_b_elements(blocks, most, k) + (mlopt_gemm_least(k, blocks->kc) + 8) * rows) * element_bytes;
+    const size_t packed = mlopt_gemm_b_elements(blocks, most, k) + (mlopt_gemm_least(k, blocks->kc) + 8) * rows;
+    return mlopt_gemm_most(packed, MLOPT_GEMM_DOT_ROWS * k) * element_bytes;
 }
 
 /* The block sizes for elements of 4 or 8 bytes, from the detected caches or MLOPT_GEMM_BLOCKS="mc,kc,nc".

@@ -11,6 +11,9 @@
 #define JOB MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL)
 /* Rows of B between the one a fresh tile reads and the one it prefetches: as far as one fetch from L3 takes. */
 #define FRESH_AHEAD 24
+/* Dot products in registers, and those of them that share an operand. */
+#define DOT_BLOCK (MLOPT_TILE_ROWS == 8 ? 16 : 8)
+#define DOT_SIDE (MLOPT_TILE_ROWS == 8 ? 4 : 2)
 
 /* What the loops over blocks share. */
 typedef struct F(plan) {
@@ -26,7 +29,7 @@ typedef struct F(plan) {
 static inline size_t F(group)(size_t i, size_t m)
 {
     const size_t left = m - i, groups = (left + MLOPT_TILE_ROWS - 1) / MLOPT_TILE_ROWS;
-    return (left + groups - 1) / groups;
+    return left % MLOPT_TILE_ROWS == 0 ? MLOPT_TILE_ROWS : groups == 1 ? left : (left + groups - 1) / groups;
 }
 
 /* dst[p * rows + r] = a[r, p] for each group of rows, one behind the other */
@@ -186,8 +189,8 @@ static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, si
             a = a_packed;
         }
         for (size_t block = 0; block < blocks; block++) {
-            const size_t first = panels * block / blocks * TILE_COLUMNS;
-            const size_t end = mlopt_gemm_least(panels * (block + 1) / blocks * TILE_COLUMNS, n);
+            const size_t first = block ? panels * block / blocks * TILE_COLUMNS : 0;
+            const size_t end = block + 1 < blocks ? panels * (block + 1) / blocks * TILE_COLUMNS : n;
             const T *const b = job->b + (ptrdiff_t)p * job->b_row + (ptrdiff_t)(j + first) * job->b_column;
             T *at = plan->b_direct ? NULL : b_packed;
             if (job->packed)
@@ -229,7 +232,7 @@ MLOPT_INLINE void F(weigh_rows)(const size_t count, size_t n, const T *a, ptrdif
     }
 }
 
-static void K(row)(const JOB *job)
+static void F(row)(const JOB *job)
 {
     size_t p = 0;
     for (; p + 8 <= job->k; p += 8)
@@ -238,54 +241,6 @@ static void K(row)(const JOB *job)
     for (; p < job->k; p++)
         F(weigh_rows)(1, job->n, job->a + (ptrdiff_t)p * job->a_column, job->a_column,
                       job->b + (ptrdiff_t)p * job->b_row, job->b_row, job->c, job->accumulate || p);
-}
-
-/* One row of C from dot products: A's row and B's columns are contiguous along k. */
-MLOPT_INLINE void F(dot_columns)(const size_t columns, size_t k, const T *a, const T *b, ptrdiff_t b_column, T *c,
-                                 ptrdiff_t c_column, int accumulate)
-{
-    V sums[4][2];
-    MLOPT_UNROLL_FULLY
-    for (size_t j = 0; j < columns; j++)
-        sums[j][0] = sums[j][1] = F(zero)();
-    size_t p = 0;
-    for (; p + 2 * LANES <= k; p += 2 * LANES) {
-        const V first = F(load)(a + p), second = F(load)(a + p + LANES);
-        MLOPT_UNROLL_FULLY
-        for (size_t j = 0; j < columns; j++) {
-            const T *const column = b + (ptrdiff_t)j * b_column + p;
-            sums[j][0] = F(fma)(first, F(load)(column), sums[j][0]);
-            sums[j][1] = F(fma)(second, F(load)(column + LANES), sums[j][1]);
-        }
-    }
-    for (; p < k; p += LANES) {
-        const size_t left = k - p < LANES ? k - p : LANES;
-        const V x = F(load_first)(a + p, left);
-        MLOPT_UNROLL_FULLY
-        for (size_t j = 0; j < columns; j++)
-            sums[j][0] = F(fma)(x, F(load_first)(b + (ptrdiff_t)j * b_column + p, left), sums[j][0]);
-    }
-    MLOPT_UNROLL_FULLY
-    for (size_t j = 0; j < columns; j++) {
-        const T sum = F(reduce_add)(F(add)(sums[j][0], sums[j][1]));
-        T *const element = c + (ptrdiff_t)j * c_column;
-        *element = accumulate ? *element + sum : sum;
-    }
-}
-
-static void K(dots)(const JOB *job)
-{
-    size_t j = 0;
-    for (; j + 4 <= job->n; j += 4)
-        for (size_t i = 0; i < job->m; i++)
-            F(dot_columns)(4, job->k, job->a + (ptrdiff_t)i * job->a_row, job->b + (ptrdiff_t)j * job->b_column,
-                           job->b_column, job->c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column,
-                           job->c_column, job->accumulate);
-    for (; j < job->n; j++)
-        for (size_t i = 0; i < job->m; i++)
-            F(dot_columns)(1, job->k, job->a + (ptrdiff_t)i * job->a_row, job->b + (ptrdiff_t)j * job->b_column,
-                           job->b_column, job->c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column,
-                           job->c_column, job->accumulate);
 }
 
 /* The product with A and B exchanged: C^T = B^T A^T. */
@@ -298,55 +253,150 @@ static void F(exchange)(JOB *job)
     job->c_row = given.c_column, job->c_column = given.c_row;
 }
 
-/* Whether and how the operands are packed. */
-static F(plan) F(make_plan)(const JOB *job)
+/* rows x columns dot products, those of a row one behind the other in out; both operands contiguous along k. */
+MLOPT_INLINE void F(dot_block)(const size_t rows, const size_t columns, size_t k, const T *a, ptrdiff_t a_row,
+                               const T *b, ptrdiff_t b_column, T *out)
 {
-    F(plan) plan = {.job = *job};
+    V sums[DOT_BLOCK];
+    MLOPT_UNROLL_FULLY
+    for (size_t s = 0; s < DOT_BLOCK; s++)
+        sums[s] = F(zero)();
+    size_t p = 0;
+#define STEP(load)                                                                                                     \
+    {                                                                                                                  \
+        V of_b[DOT_SIDE];                                                                                        \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (size_t j = 0; j < columns; j++)                                                                           \
+            of_b[j] = load(b + (ptrdiff_t)j * b_column + p);                                                           \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (size_t i = 0; i < rows; i++) {                                                                            \
+            const V of_a = load(a + (ptrdiff_t)i * a_row + p);                                                         \
+            MLOPT_UNROLL_FULLY                                                                                         \
+            for (size_t j = 0; j < columns; j++)                                                                       \
+                sums[i * columns + j] = F(fma)(of_a, of_b[j], sums[i * columns + j]);                                  \
+        }                                                                                                              \
+    }
+#define LOAD_LAST(at) F(load_first)(at, k - p)
+    MLOPT_ROLLED
+    for (; p + LANES <= k; p += LANES)
+        STEP(F(load))
+    if (p < k)
+        STEP(LOAD_LAST)
+#undef LOAD_LAST
+#undef STEP
+    MLOPT_UNROLL_FULLY
+    for (size_t s = 0; s < rows * columns; s += LANES)
+        F(store_first)(out + s, mlopt_gemm_least(rows * columns - s, LANES), F(reduce_add_each)(sums + s));
+}
+
+/* A block of C at row i, column j. */
+MLOPT_INLINE void F(dot_store)(const size_t rows, const size_t columns, const JOB *job, size_t i, size_t j)
+{
+    T out[DOT_BLOCK];
+    F(dot_block)(rows, columns, job->k, job->a + (ptrdiff_t)i * job->a_row, job->a_row,
+                 job->b + (ptrdiff_t)j * job->b_column, job->b_column, out);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t s = 0; s < columns; s++) {
+            T *const element = job->c + (ptrdiff_t)(i + r) * job->c_row + (ptrdiff_t)(j + s) * job->c_column;
+            *element = job->accumulate ? *element + out[r * columns + s] : out[r * columns + s];
+        }
+}
+
+/* Some whole rows of C, from row i on. */
+MLOPT_INLINE void F(dot_rows)(const size_t rows, const JOB *job, size_t i)
+{
+    size_t j = 0;
+    for (; j + DOT_SIDE <= job->n; j += DOT_SIDE)
+        F(dot_store)(rows, DOT_SIDE, job, i, j);
+    for (; j < job->n; j++)
+        F(dot_store)(rows, 1, job, i, j);
+}
+
+/* C from dot products.  The longer side runs by once. */
+static void F(dots)(JOB *job)
+{
+    if (job->m < job->n)
+        F(exchange)(job);
+    size_t i = 0;
+    if (job->n == 1)
+        for (; i + 8 <= job->m; i += 8)
+            F(dot_store)(8, 1, job, i, 0);
+    if (job->n == 2)
+        for (; i + DOT_BLOCK / 2 <= job->m; i += DOT_BLOCK / 2)
+            F(dot_store)(DOT_BLOCK / 2, 2, job, i, 0);
+    for (; i + DOT_BLOCK / DOT_SIDE <= job->m; i += DOT_BLOCK / DOT_SIDE)
+        F(dot_rows)(DOT_BLOCK / DOT_SIDE, job, i);
+    for (; i < job->m; i++)
+        F(dot_rows)(1, job, i);
+}
+
+/* The same where C is narrow and B, which is then small, lies across: its columns are laid along k first. */
+static void F(narrow_dots)(JOB *job)
+{
+    T *const columns = job->workspace;
+    for (size_t p = 0; p < job->k; p++)
+        for (size_t j = 0; j < job->n; j++)
+            columns[j * job->k + p] = job->b[(ptrdiff_t)p * job->b_row + (ptrdiff_t)j * job->b_column];
+    job->b = columns, job->b_row = 1, job->b_column = (ptrdiff_t)job->k;
+    F(dots)(job);
+}
+
+/* Whether and how the operands are packed. */
+static void F(make_plan)(F(plan) * plan)
+{
+    const JOB *const job = &plan->job;
     const size_t groups = (job->m + MLOPT_TILE_ROWS - 1) / MLOPT_TILE_ROWS;
     const size_t a_bytes = job->m * job->k * sizeof(T), b_bytes = job->n * job->k * sizeof(T);
-    plan.order = job->a_column == 1 ? MLOPT_TILE_BY_ROWS : MLOPT_TILE_BY_COLUMNS;
-    plan.pack_a = job->a_column != 1 && (job->a_row != 1 || (groups > 4 && a_bytes > MLOPT_GEMM_SMALL));
-    plan.b_direct = !job->packed && job->b_column == 1 && b_bytes <= MLOPT_GEMM_RESIDENT;
-    plan.fresh = !job->packed && job->b_column == 1 && !plan.b_direct;
-    plan.last_source = plan.b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
-    return plan;
+    plan->order = job->a_column == 1 ? MLOPT_TILE_BY_ROWS : MLOPT_TILE_BY_COLUMNS;
+    plan->pack_a = job->a_column != 1 && (job->a_row != 1 || (groups > 4 && a_bytes > MLOPT_GEMM_SMALL));
+    plan->b_direct = !job->packed && job->b_column == 1 && b_bytes <= MLOPT_GEMM_RESIDENT;
+    plan->fresh = !job->packed && job->b_column == 1 && !plan->b_direct;
+    plan->last_source = plan->b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
 }
 
 void K(gemm)(const JOB *given)
 {
-    JOB job = *given;
-    if (job.k == 0) {
-        for (size_t i = 0; !job.accumulate && i < job.m; i++)
-            for (size_t j = 0; j < job.n; j++)
-                job.c[(ptrdiff_t)i * job.c_row + (ptrdiff_t)j * job.c_column] = 0;
+    F(plan) plan;
+    plan.job = *given;
+    JOB *const job = &plan.job;
+    if (job->k == 0) {
+        for (size_t i = 0; !job->accumulate && i < job->m; i++)
+            for (size_t j = 0; j < job->n; j++)
+                job->c[(ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column] = 0;
         return;
     }
     /* vectors run along n: exchanged where C is contiguous the other way, or is one column */
-    if (!job.packed && (job.n == 1 || (job.m != 1 && job.c_column != 1 && job.c_row == 1)))
-        F(exchange)(&job);
+    if (!job->packed && (job->n == 1 || (job->m != 1 && job->c_column != 1 && job->c_row == 1)))
+        F(exchange)(job);
     /* the stride of a dimension of one element means nothing */
-    if (job.n == 1)
-        job.b_column = job.b_row == 1 ? 0 : 1, job.c_column = 1;
-    if (job.k == 1)
-        job.a_column = 1, job.b_row = 0;
-    if (!job.packed && job.m <= MLOPT_GEMM_DOT_ROWS && job.a_column == 1 && job.b_row == 1 && job.b_column != 1) {
-        K(dots)(&job);
+    if (job->n == 1)
+        job->b_column = job->b_row == 1 ? 0 : 1, job->c_column = 1;
+    if (job->k == 1)
+        job->a_column = 1, job->b_row = 0;
+    const int small_side = mlopt_gemm_least(job->m, job->n) <= MLOPT_GEMM_DOT_ROWS;
+    if (!job->packed && small_side && job->a_column == 1 && job->b_row == 1 && job->b_column != 1) {
+        F(dots)(job);
         return;
     }
-    if (job.n == 1)
-        job.b_column = 1;
-    if (!job.packed && job.m == 1 && job.b_column == 1 && job.c_column == 1) {
-        K(row)(&job);
+    if (job->n == 1)
+        job->b_column = 1;
+    if (!job->packed && mlopt_gemm_is_narrow(job->m, job->n, job->k, LANES) && job->a_column == 1) {
+        F(narrow_dots)(job);
+        return;
+    }
+    if (!job->packed && job->m == 1 && job->b_column == 1 && job->c_column == 1) {
+        F(row)(job);
         return;
     }
 
-    const F(plan) plan = F(make_plan)(&job);
-    T *const b_packed = job.workspace, *const a_packed = b_packed + mlopt_gemm_b_elements(job.blocks, job.n, job.k);
-    const size_t rows = mlopt_gemm_piece(job.m, job.blocks->mc, MLOPT_TILE_ROWS);
-    const size_t columns = mlopt_gemm_piece(job.n, job.blocks->mc, TILE_COLUMNS);
-    for (size_t j = 0; j < job.n; j += columns)
-        for (size_t i = 0; i < job.m; i += rows)
-            F(block_of_c)(&plan, i, mlopt_gemm_least(job.m - i, rows), j, mlopt_gemm_least(job.n - j, columns),
+    F(make_plan)(&plan);
+    T *const b_packed = job->workspace;
+    T *const a_packed = b_packed ? b_packed + mlopt_gemm_b_elements(job->blocks, job->n, job->k) : NULL;
+    const size_t rows = mlopt_gemm_piece(job->m, job->blocks->mc, MLOPT_TILE_ROWS);
+    const size_t columns = mlopt_gemm_piece(job->n, job->blocks->mc, TILE_COLUMNS);
+    for (size_t j = 0; j < job->n; j += columns)
+        for (size_t i = 0; i < job->m; i += rows)
+            F(block_of_c)(&plan, i, mlopt_gemm_least(job->m - i, rows), j, mlopt_gemm_least(job->n - j, columns),
                           a_packed, b_packed);
 }
 
@@ -360,6 +410,8 @@ size_t K(gemm_pack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T
     return columns;
 }
 
+#undef DOT_SIDE
+#undef DOT_BLOCK
 #undef TILE_COLUMNS
 #undef JOB
 #undef FRESH_AHEAD
