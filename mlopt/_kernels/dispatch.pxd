@@ -69,6 +69,8 @@ cdef extern from "signatures.h" nogil:
         size_t packed_columns
         size_t packed_first
     ctypedef void mlopt_gemm_f32(const mlopt_gemm_job_f32 *) noexcept
+    ctypedef void mlopt_gemm_unpack_f32(const mlopt_gemm_blocks *, size_t k, size_t n, const float *packed,
+                                        float *b) noexcept
     ctypedef size_t mlopt_gemm_pack_f32(const mlopt_gemm_blocks *, size_t k, size_t n, const float *b, ptrdiff_t b_row,
                                         ptrdiff_t b_column, float *packed) noexcept
     ctypedef struct mlopt_gemm_job_f64:
@@ -91,6 +93,8 @@ cdef extern from "signatures.h" nogil:
         size_t packed_columns
         size_t packed_first
     ctypedef void mlopt_gemm_f64(const mlopt_gemm_job_f64 *) noexcept
+    ctypedef void mlopt_gemm_unpack_f64(const mlopt_gemm_blocks *, size_t k, size_t n, const double *packed,
+                                        double *b) noexcept
     ctypedef size_t mlopt_gemm_pack_f64(const mlopt_gemm_blocks *, size_t k, size_t n, const double *b, ptrdiff_t b_row,
                                         ptrdiff_t b_column, double *packed) noexcept
 
@@ -135,6 +139,8 @@ cdef extern from "dispatch.h" nogil:
         mlopt_gemm_f64 *gemm_f64
         mlopt_gemm_pack_f32 *gemm_pack_f32
         mlopt_gemm_pack_f64 *gemm_pack_f64
+        mlopt_gemm_unpack_f32 *gemm_unpack_f32
+        mlopt_gemm_unpack_f64 *gemm_unpack_f64
         # features
         mlopt_features_update_f64 *features_update_f64
 

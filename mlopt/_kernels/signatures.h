@@ -32,10 +32,13 @@ typedef struct mlopt_gemm_blocks {
         size_t packed_columns, packed_first;                                                                           \
     } mlopt_gemm_job_##type;                                                                                           \
     typedef void mlopt_gemm_##type(const mlopt_gemm_job_##type *job);                                                  \
-    /* packs B, k x n, for products with it, where packed is given; returns the columns of the packed form, k of   \
-     * whose elements each are stored */                                                                             \
+    /* packs B, k x n, for products with it, where packed is given; returns the columns of the packed form, of         \
+     * k elements each */                                                                                              \
     typedef size_t mlopt_gemm_pack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *b,             \
-                                          ptrdiff_t b_row, ptrdiff_t b_column, T *packed);
+                                          ptrdiff_t b_row, ptrdiff_t b_column, T *packed);                             \
+    /* and back, row by row */                                                                                         \
+    typedef void mlopt_gemm_unpack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *packed,        \
+                                          T *b);
 
 #define MLOPT_VECTOR_SIGNATURES(T, type)                                                                               \
     /* out[i] = f(x[i]) */                                                                                             \

@@ -15,8 +15,10 @@ cdef extern from "team.h" nogil:
     void mlopt_team_init(int cores)
     void mlopt_team_set(int n)
     int mlopt_team_size()
+    void mlopt_team_run(int count, void (*work)(int i, void *argument) noexcept nogil, void *argument) noexcept
 
 cdef extern from "gemm/parallel.h" nogil:
+    int mlopt_gemm_threads(double work, int threads)
     int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
     void mlopt_gemm_split_f32(mlopt_gemm_f32 *, const mlopt_gemm_job_f32 *, int, size_t) noexcept
     void mlopt_gemm_split_f64(mlopt_gemm_f64 *, const mlopt_gemm_job_f64 *, int, size_t) noexcept
@@ -24,6 +26,14 @@ cdef extern from "gemm/parallel.h" nogil:
 
 cdef int team_size() noexcept nogil:
     return mlopt_team_size()
+
+
+cdef void team_run(int count, void (*work)(int i, void *argument) noexcept nogil, void *argument) noexcept nogil:
+    mlopt_team_run(count, work, argument)
+
+
+cdef int gemm_threads(double work, int threads) noexcept nogil:
+    return mlopt_gemm_threads(work, threads)
 
 
 cdef int gemm_panels(size_t m, size_t n, size_t k, int threads) noexcept nogil:

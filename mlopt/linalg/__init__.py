@@ -1,11 +1,13 @@
 """Dense linear algebra: matrix products, scalar products, scaled updates.
 
-:func:`matmul` checks its operands once, turns them into jobs (``_kernels/gemm/gemm.h``: sizes, pointers,
-strides) and runs each through ``gemm``, which takes the workspace from the slab pool and cuts large products
-into panels, one per thread. ``views`` is the same for Cython modules, on typed memoryviews.
+:func:`matmul` checks its operands once (``operands``), turns them into jobs (``_kernels/gemm/gemm.h``: sizes,
+pointers, strides) and runs each through ``gemm``, which takes the workspace from the slab pool and cuts large
+products into panels, one per thread. ``packed`` holds right operands in the form that the kernel reads.
+``views`` is the same for Cython modules, on typed memoryviews.
 """
 
 from mlopt.linalg.matmul import matmul
+from mlopt.linalg.packed import PackedMatrix
 from mlopt.linalg.vectors import axpy, dot
 
-__all__ = ["axpy", "dot", "matmul"]
+__all__ = ["PackedMatrix", "axpy", "dot", "matmul"]

@@ -1,6 +1,4 @@
 """The matrix product, with NumPy's semantics."""
-import operator
-
 import numpy as np
 
 cimport cython
@@ -8,8 +6,10 @@ cimport numpy as cnp
 
 from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64, mlopt_kernels
-from mlopt._kernels.threads cimport team_size
+from mlopt._kernels.threads cimport gemm_threads, team_run, team_size
 from mlopt.linalg.gemm cimport run_f32, run_f64
+from mlopt.linalg.operands cimport checked_threads, fits, folded, overlap
+from mlopt.linalg.packed cimport PackedMatrix, packed_product
 from mlopt.memory.aligned cimport aligned_array
 
 cnp.import_array()
@@ -66,66 +66,6 @@ cdef int compute(int type_num, size_t m, size_t n, size_t k, matrix a, matrix b,
     return 0
 
 
-# Whether the kernels can take the array as it is.
-cdef bint fits(cnp.ndarray x) noexcept:
-    cdef int i
-    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(x)
-    if not cnp.PyArray_ISALIGNED(x) or not cnp.PyArray_ISNOTSWAPPED(x):
-        return False
-    for i in range(cnp.PyArray_NDIM(x)):
-        if cnp.PyArray_STRIDE(x, i) % size != 0:
-            return False
-    return True
-
-
-# The first byte of an array and the one behind its last.
-cdef void extent(cnp.ndarray x, char **first, char **end) noexcept:
-    cdef int i
-    cdef ptrdiff_t reach
-    first[0] = cnp.PyArray_BYTES(x)
-    end[0] = first[0] + cnp.PyArray_ITEMSIZE(x)
-    for i in range(cnp.PyArray_NDIM(x)):
-        if cnp.PyArray_DIM(x, i) == 0:
-            end[0] = first[0]
-            return
-        reach = (cnp.PyArray_DIM(x, i) - 1) * cnp.PyArray_STRIDE(x, i)
-        if reach < 0:
-            first[0] += reach
-        else:
-            end[0] += reach
-
-
-# Whether two arrays may have memory in common.
-cdef bint overlap(cnp.ndarray x, cnp.ndarray y) noexcept:
-    cdef char *x_first
-    cdef char *x_end
-    cdef char *y_first
-    cdef char *y_end
-    extent(x, &x_first, &x_end)
-    extent(y, &y_first, &y_end)
-    return x_first < y_end and y_first < x_end
-
-
-# Whether two elements of an output may share a place (then NumPy's rules for that hold, not ours).
-cdef bint folded(cnp.ndarray x) noexcept:
-    cdef int i, j
-    cdef ptrdiff_t stride, other
-    for i in range(cnp.PyArray_NDIM(x)):
-        if cnp.PyArray_DIM(x, i) <= 1:
-            continue
-        stride = abs(cnp.PyArray_STRIDE(x, i))
-        if stride == 0:
-            return True
-        for j in range(cnp.PyArray_NDIM(x)):
-            if j == i or cnp.PyArray_DIM(x, j) <= 1:
-                continue
-            other = abs(cnp.PyArray_STRIDE(x, j))
-            # one of the two dimensions must step over the whole of the other
-            if stride < other * cnp.PyArray_DIM(x, j) and other < stride * cnp.PyArray_DIM(x, i):
-                return True
-    return False
-
-
 cdef matrix as_row(cnp.ndarray x) noexcept:
     cdef matrix result
     result.at = cnp.PyArray_BYTES(x)
@@ -174,40 +114,68 @@ cdef bint foreign(x):
     return not cnp.PyArray_CheckExact(x) and hasattr(x, "__array_ufunc__") and not np.isscalar(x)
 
 
+# A stack of products: pointers to the first matrices, and how far it is to the next along each dimension.
+cdef struct stack:
+    const mlopt_kernels *table
+    int type_num, levels, parts, threads
+    size_t m, n, k, count
+    matrix a, b, c
+    cnp.npy_intp shape[64]
+    ptrdiff_t a_step[64]
+    ptrdiff_t b_step[64]
+    ptrdiff_t c_step[64]
+    int status  # of any part that failed
+
+
+# The products of one part of the stack, an equal share.
+cdef void stack_part(int part, void *argument) noexcept nogil:
+    cdef stack *s = <stack *>argument
+    cdef size_t at = s.count * part // s.parts, end = s.count * (part + 1) // s.parts, rest
+    cdef cnp.npy_intp index
+    cdef matrix a, b, c
+    cdef int level
+    while at < end:
+        a, b, c = s.a, s.b, s.c
+        rest = at
+        for level in range(s.levels - 1, -1, -1):
+            index = rest % s.shape[level]
+            rest //= s.shape[level]
+            a.at += index * s.a_step[level]
+            b.at += index * s.b_step[level]
+            c.at += index * s.c_step[level]
+        if run(s.table, s.type_num, s.m, s.n, s.k, a, b, c, s.threads) != 0:
+            s.status = -1
+        at += 1
+
+
 # Every matrix of a stack.  The operands have `ndim` dimensions, of which the last two are the matrices'.
 cdef int stacked(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, threads) except -1:
-    cdef int ndim = cnp.PyArray_NDIM(c), level
-    cdef size_t m = cnp.PyArray_DIM(c, ndim - 2), n = cnp.PyArray_DIM(c, ndim - 1), k = cnp.PyArray_DIM(a, ndim - 1)
-    cdef matrix left, right, product
-    cdef cnp.npy_intp index[64]
-    cdef const mlopt_kernels *table = current_table()
-    cdef int type_num = cnp.PyArray_TYPE(c), count = team_size() if threads is None else threads, status = 0
+    cdef int ndim = cnp.PyArray_NDIM(c), level, count = team_size() if threads is None else threads
+    cdef stack s
+    s.table, s.type_num, s.levels, s.parts, s.threads, s.status = current_table(), cnp.PyArray_TYPE(c), ndim - 2, 1, 1, 0
+    s.m, s.n, s.k, s.count = cnp.PyArray_DIM(c, ndim - 2), cnp.PyArray_DIM(c, ndim - 1), cnp.PyArray_DIM(a, ndim - 1), 1
     if cnp.PyArray_SIZE(c) == 0:
         return 0
-    left.at, left.row, left.column = cnp.PyArray_BYTES(a), a.strides[ndim - 2], a.strides[ndim - 1]
-    right.at, right.row, right.column = cnp.PyArray_BYTES(b), b.strides[ndim - 2], b.strides[ndim - 1]
-    product.at, product.row, product.column = cnp.PyArray_BYTES(c), c.strides[ndim - 2], c.strides[ndim - 1]
-    for level in range(ndim):
-        index[level] = 0
+    s.a.at, s.a.row, s.a.column = cnp.PyArray_BYTES(a), a.strides[ndim - 2], a.strides[ndim - 1]
+    s.b.at, s.b.row, s.b.column = cnp.PyArray_BYTES(b), b.strides[ndim - 2], b.strides[ndim - 1]
+    s.c.at, s.c.row, s.c.column = cnp.PyArray_BYTES(c), c.strides[ndim - 2], c.strides[ndim - 1]
+    for level in range(ndim - 2):
+        s.shape[level] = cnp.PyArray_DIM(c, level)
+        s.count *= s.shape[level]
+        s.a_step[level] = cnp.PyArray_STRIDE(a, level)
+        s.b_step[level] = cnp.PyArray_STRIDE(b, level)
+        s.c_step[level] = cnp.PyArray_STRIDE(c, level)
+    # threads take whole matrices where there are enough, else each matrix is shared
+    if <size_t>count <= s.count:
+        s.parts = gemm_threads(<double>s.m * s.n * s.k * s.count, count)
+    else:
+        s.threads = count
     with nogil:
-        while status == 0:
-            status = run(table, type_num, m, n, k, left, right, product, count)
-            level = ndim - 3
-            while level >= 0:
-                index[level] += 1
-                left.at += cnp.PyArray_STRIDE(a, level)
-                right.at += cnp.PyArray_STRIDE(b, level)
-                product.at += cnp.PyArray_STRIDE(c, level)
-                if index[level] < cnp.PyArray_DIM(c, level):
-                    break
-                left.at -= index[level] * cnp.PyArray_STRIDE(a, level)
-                right.at -= index[level] * cnp.PyArray_STRIDE(b, level)
-                product.at -= index[level] * cnp.PyArray_STRIDE(c, level)
-                index[level] = 0
-                level -= 1
-            if level < 0:
-                break
-    if status != 0:
+        if s.parts > 1:
+            team_run(s.parts, stack_part, &s)
+        else:
+            stack_part(0, &s)
+    if s.status != 0:
         raise MemoryError("no memory for the workspace of a matrix product")
     return 0
 
@@ -226,6 +194,10 @@ cdef object as_rows(x):
 
 @cython.wraparound(True)
 cdef object general(a, b, out, threads):
+    if isinstance(a, PackedMatrix):
+        raise TypeError("a is a PackedMatrix; expected an array: only the right operand can be packed")
+    if isinstance(b, PackedMatrix):
+        return packed_product(a, b, out, threads)
     if foreign(a) or foreign(b) or (out is not None and not cnp.PyArray_CheckExact(out)):
         return np.matmul(a, b, out=out)
     a, b = np.asarray(a), np.asarray(b)
@@ -271,16 +243,6 @@ cdef object general(a, b, out, threads):
     return out
 
 
-cdef object checked_threads(num_threads):
-    try:
-        number = operator.index(num_threads)
-    except TypeError:
-        raise TypeError(f"num_threads must be an integer or None, not {type(num_threads).__name__}") from None
-    if not 1 <= number <= 1024:
-        raise ValueError(f"num_threads must be between 1 and 1024, not {number}")
-    return number
-
-
 def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
     """Matrix product of two arrays.
 
@@ -291,7 +253,7 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
     Parameters
     ----------
     a, b : array_like
-        The operands; not scalars.
+        The operands; not scalars. `b` may be a :class:`mlopt.linalg.PackedMatrix`.
     out : ndarray, optional
         Where to store the result: writable, of the result's shape and dtype. It may overlap `a` and
         `b`; the result is as if it did not, at the cost of a copy.
@@ -315,6 +277,7 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
     See Also
     --------
     mlopt.dot : Scalar product of two vectors.
+    mlopt.linalg.PackedMatrix : A right operand that is used again and again.
 
     Notes
     -----

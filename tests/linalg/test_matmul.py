@@ -366,3 +366,15 @@ def test_too_large_a_result():
     a = np.broadcast_to(np.zeros(1), (1 << 40, 1))
     with pytest.raises((MemoryError, ValueError)):
         mlopt.matmul(a, np.broadcast_to(np.zeros(1), (1, 1 << 40)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_threads_share_stacks(dtype):
+    rng = np.random.default_rng(11)
+    for left, right in (((40, 96, 90), (40, 90, 100)), ((3, 300, 200), (3, 200, 300)), ((2, 15, 100, 90), (15, 90, 96)),
+                        ((30, 100, 90), (90, 100))):  # fmt: skip
+        a, b = rng.standard_normal(left).astype(dtype), rng.standard_normal(right).astype(dtype)
+        one = mlopt.matmul(a, b, num_threads=1)
+        np.testing.assert_allclose(one, np.matmul(a, b), rtol=1e-3, atol=1e-3)
+        for threads in (2, 3, 7):
+            np.testing.assert_array_equal(mlopt.matmul(a, b, num_threads=threads), one)

@@ -410,6 +410,20 @@ size_t K(gemm_pack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T
     return columns;
 }
 
+void K(gemm_unpack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *packed, T *b)
+{
+    const size_t columns = (n + TILE_COLUMNS - 1) / TILE_COLUMNS * TILE_COLUMNS;
+    const size_t kc = mlopt_gemm_piece(k, blocks->kc, MLOPT_TILE_ROUND);
+    for (size_t first = 0; first < k; first += kc) {
+        const size_t length = mlopt_gemm_least(k - first, kc);
+        for (size_t p = 0; p < length; p++)
+            for (size_t j = 0; j < n; j++) {
+                const T *const panel = packed + first * columns + j / TILE_COLUMNS * TILE_COLUMNS * length;
+                b[(first + p) * n + j] = panel[p * TILE_COLUMNS + j % TILE_COLUMNS];
+            }
+    }
+}
+
 #undef DOT_SIDE
 #undef DOT_BLOCK
 #undef TILE_COLUMNS

@@ -8,18 +8,19 @@
  * may gain from less. */
 #define MLOPT_GEMM_PARALLEL_WORK (256.0 * 256.0 * 256.0)
 
-int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
+int mlopt_gemm_threads(double work, int threads)
 {
     if (threads <= 1 || !mlopt_team_usable())
         return 1;
-    const double work = (double)m * (double)n * (double)k / MLOPT_GEMM_PARALLEL_WORK;
-    const size_t longer = m > n ? m : n;
-    size_t panels = longer / MLOPT_GEMM_PANEL;
-    if (work < (double)panels)
-        panels = (size_t)work;
-    if (panels > (size_t)threads)
-        panels = (size_t)threads;
-    return panels > 1 ? (int)panels : 1;
+    const double worth = work / MLOPT_GEMM_PARALLEL_WORK;
+    return worth >= (double)threads ? threads : worth > 1.0 ? (int)worth : 1;
+}
+
+int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
+{
+    const size_t panels = mlopt_gemm_most(m, n) / MLOPT_GEMM_PANEL;
+    threads = mlopt_gemm_threads((double)m * (double)n * (double)k, threads);
+    return panels < (size_t)threads ? (int)mlopt_gemm_most(panels, 1) : threads;
 }
 
 #define MLOPT_GEMM_SPLIT(type)                                                                                         \
@@ -45,6 +46,7 @@ int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
         } else {                                                                                                       \
             job.n = end - first;                                                                                       \
             job.b += (ptrdiff_t)first * job.b_column;                                                                  \
+            job.packed_first += first;                                                                                 \
             job.c += (ptrdiff_t)first * job.c_column;                                                                  \
         }                                                                                                              \
         job.workspace = (char *)job.workspace + at * s->workspace_bytes;                                               \

@@ -4,6 +4,9 @@
 
 #include "gemm.h"
 
+/* The threads that so many multiplications are worth, at most `threads`. */
+int mlopt_gemm_threads(double work, int threads);
+
 /* The panels that a product is worth, at most `threads`: 1 where a second thread would not make it faster. */
 int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads);
 

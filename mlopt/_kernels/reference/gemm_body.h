@@ -26,3 +26,10 @@ size_t K(gemm_pack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T
             packed[p * n + j] = b[(ptrdiff_t)p * b_row + (ptrdiff_t)j * b_column];
     return n;
 }
+
+void K(gemm_unpack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *packed, T *b)
+{
+    (void)blocks;
+    for (size_t i = 0; i < k * n; i++)
+        b[i] = packed[i];
+}

@@ -1,0 +1,1 @@
+"""For Cython modules of this package; nothing to call from Python."""

@@ -1,0 +1,19 @@
+# Right operands in the form the product kernel reads.
+cimport numpy as cnp
+
+from mlopt._kernels.dispatch cimport mlopt_kernels
+
+
+cdef class PackedMatrix:
+    cdef const mlopt_kernels *table  # whose tier packed it
+    cdef cnp.ndarray data            # of one dimension, aligned
+    cdef size_t columns              # of the packed form
+    cdef readonly tuple shape
+    cdef readonly cnp.dtype dtype
+
+    cdef int pack(self, const mlopt_kernels *table, cnp.ndarray b) except -1
+    cdef cnp.ndarray unpacked(self)
+
+
+# a @ b, checked.
+cdef object packed_product(a, PackedMatrix b, out, threads)

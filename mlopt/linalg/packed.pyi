@@ -1,0 +1,19 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+class PackedMatrix:
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    def __init__(self, b: ArrayLike, dtype: Any = None) -> None: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]: ...
+    def __rmatmul__(self, a: ArrayLike) -> Any: ...
+
+__all__ = ["PackedMatrix"]
