@@ -9,8 +9,12 @@
 
 #define TILE_COLUMNS (MLOPT_TILE_VECTORS * LANES)
 #define JOB MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL)
-/* Rows of B between the one a fresh tile reads and the one it prefetches: as far as one fetch from L3 takes. */
+/* Rows of B between the one a fresh tile of all rows reads and the one it prefetches: a fetch from L3 takes so long. */
 #define FRESH_AHEAD 24
+/* Of C that is computed from rows of B at a time: half of a first-level cache. */
+#define STRIP_BYTES 16384
+/* The longest k for which all of a narrow B stays in registers. */
+#define SHORT_K 8
 /* Dot products in registers, and those of them that share an operand. */
 #define DOT_BLOCK (MLOPT_TILE_ROWS == 8 ? 16 : 8)
 #define DOT_SIDE (MLOPT_TILE_ROWS == 8 ? 4 : 2)
@@ -119,10 +123,11 @@ static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T
     const JOB *const job = &plan->job;
     T buffer[MLOPT_TILE_ROWS * TILE_COLUMNS];
     const ptrdiff_t a_row = plan->pack_a ? (ptrdiff_t)k : job->a_row;
-    F(tile_arguments) t = {.k = k, .accumulate = accumulate, .ahead = FRESH_AHEAD * job->b_row};
+    F(tile_arguments) t = {.k = k, .accumulate = accumulate};
     for (size_t i = 0, rows; i < m; i += rows) {
         rows = F(group)(i, m);
         const int fresh = plan->fresh && i == 0;
+        t.ahead = (ptrdiff_t)(FRESH_AHEAD * MLOPT_TILE_ROWS / rows) * job->b_row;
         t.a = a + (ptrdiff_t)i * a_row;
         t.a_step = plan->order == MLOPT_TILE_BY_ROWS ? job->a_row : plan->pack_a ? (ptrdiff_t)rows : job->a_column;
         const T *const next = i + rows < m ? t.a + (ptrdiff_t)rows * a_row : a;
@@ -204,43 +209,131 @@ static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, si
     }
 }
 
-/* One row of C: the rows of B, eight at a time, weighted and added to it. */
-MLOPT_INLINE void F(weigh_rows)(const size_t count, size_t n, const T *a, ptrdiff_t a_column, const T *b,
-                                ptrdiff_t b_row, T *c, int accumulate)
+/* `count` rows of B, from row p and column j on, are weighted and added to the sums: [vector][row]. */
+MLOPT_INLINE void F(weigh)(const size_t rows, const size_t count, const JOB *job, size_t p, size_t j, size_t width,
+                           T *sums)
 {
-    V weights[8];
+    V weights[4][8];
+    const T *const b = job->b + (ptrdiff_t)p * job->b_row + j;
     MLOPT_UNROLL_FULLY
-    for (size_t p = 0; p < count; p++)
-        weights[p] = F(set1)(a[(ptrdiff_t)p * a_column]);
-    size_t j = 0;
-    for (; j + LANES <= n; j += LANES) {
-        V sum = F(mul)(weights[0], F(load)(b + j));
-        if (accumulate)
-            sum = F(fma)(weights[0], F(load)(b + j), F(load)(c + j));
+    for (size_t i = 0; i < rows; i++) {
         MLOPT_UNROLL_FULLY
-        for (size_t p = 1; p < count; p++)
-            sum = F(fma)(weights[p], F(load)(b + (ptrdiff_t)p * b_row + j), sum);
-        F(store)(c + j, sum);
+        for (size_t q = 0; q < count; q++)
+            weights[i][q] = F(set1)(job->a[(ptrdiff_t)i * job->a_row + (ptrdiff_t)(p + q) * job->a_column]);
     }
-    if (j < n) {
-        const size_t left = n - j;
-        V sum = accumulate ? F(load_first)(c + j, left) : F(zero)();
-        MLOPT_UNROLL_FULLY
-        for (size_t p = 0; p < count; p++)
-            sum = F(fma)(weights[p], F(load_first)(b + (ptrdiff_t)p * b_row + j, left), sum);
-        F(store_first)(c + j, left, sum);
+#define STEP(fetch)                                                                                                    \
+    {                                                                                                                  \
+        V of_b[8];                                                                                                     \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (size_t q = 0; q < count; q++)                                                                             \
+            of_b[q] = fetch(b + (ptrdiff_t)q * job->b_row + at);                                                       \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (size_t i = 0; i < rows; i++) {                                                                            \
+            T *const sum_at = sums + at * rows + i * LANES;                                                            \
+            V sum = p ? F(load)(sum_at) : F(zero)();                                                                   \
+            MLOPT_UNROLL_FULLY                                                                                         \
+            for (size_t q = 0; q < count; q++)                                                                         \
+                sum = F(fma)(weights[i][q], of_b[q], sum);                                                             \
+            F(store)(sum_at, sum);                                                                                     \
+        }                                                                                                              \
+    }
+#define LOAD_LAST(from) F(load_first)(from, width - at)
+    size_t at = 0;
+    MLOPT_ROLLED
+    for (; at + LANES <= width; at += LANES)
+        STEP(F(load))
+    if (at < width)
+        STEP(LOAD_LAST)
+#undef LOAD_LAST
+#undef STEP
+}
+
+/* Strips of C.  The sums lie apart from C: one run of memory instead of several rows a power of two apart, and one that
+ * is half a page away from B, since a load waits for any store before it whose address ends in the same twelve bits. */
+MLOPT_INLINE void F(weigh_strips)(const size_t rows, const size_t count, const JOB *job)
+{
+    T memory[(STRIP_BYTES + 4096) / sizeof(T)] __attribute__((aligned(64)));
+    T *const sums = memory + (((size_t)job->b + 2048 - (size_t)memory) % 4096 & ~(size_t)63) / sizeof(T);
+    const size_t strip = STRIP_BYTES / sizeof(T) / rows / LANES * LANES;
+    for (size_t j = 0; j < job->n; j += strip) {
+        const size_t width = mlopt_gemm_least(job->n - j, strip);
+        size_t p = 0;
+        for (; p + count <= job->k; p += count)
+            F(weigh)(rows, count, job, p, j, width, sums);
+        for (; p < job->k; p++)
+            F(weigh)(rows, 1, job, p, j, width, sums);
+        for (size_t i = 0; i < rows; i++)
+            for (size_t at = 0; at < width; at += LANES) {
+                T *const c = job->c + (ptrdiff_t)i * job->c_row + j + at;
+                const size_t lanes = mlopt_gemm_least(width - at, LANES);
+                const V sum = F(load)(sums + at * rows + i * LANES);
+                F(store_first)(c, lanes, job->accumulate ? F(add)(F(load_first)(c, lanes), sum) : sum);
+            }
     }
 }
 
-static void F(row)(const JOB *job)
+/* C of few rows: B runs by in rows as long as can be, which is how memory likes it best. */
+static void F(few_rows)(const JOB *job)
 {
-    size_t p = 0;
-    for (; p + 8 <= job->k; p += 8)
-        F(weigh_rows)(8, job->n, job->a + (ptrdiff_t)p * job->a_column, job->a_column,
-                      job->b + (ptrdiff_t)p * job->b_row, job->b_row, job->c, job->accumulate || p);
-    for (; p < job->k; p++)
-        F(weigh_rows)(1, job->n, job->a + (ptrdiff_t)p * job->a_column, job->a_column,
-                      job->b + (ptrdiff_t)p * job->b_row, job->b_row, job->c, job->accumulate || p);
+    if (job->m == 1)
+        F(weigh_strips)(1, 8, job);
+    else if (job->m == 2)
+        F(weigh_strips)(2, MLOPT_TILE_ROWS, job);
+    else if (job->m == 3)
+        F(weigh_strips)(3, MLOPT_TILE_ROWS / 2, job);
+    else
+        F(weigh_strips)(4, MLOPT_TILE_ROWS / 2, job);
+}
+
+/* C of many short rows: B stays in registers, k of them. */
+MLOPT_INLINE void F(short_rows_of)(const size_t k, const JOB *job)
+{
+    V b[SHORT_K];
+    T row[LANES];
+    MLOPT_UNROLL_FULLY
+    for (size_t p = 0; p < k; p++) {
+        for (size_t j = 0; j < job->n; j++)
+            row[j] = job->b[(ptrdiff_t)p * job->b_row + (ptrdiff_t)j * job->b_column];
+        b[p] = F(load_first)(row, job->n);
+    }
+    const T *a = job->a;
+    T *c = job->c;
+    for (size_t i = 0; i < job->m; i++, a += job->a_row, c += job->c_row) {
+        V sum = job->accumulate ? F(load_first)(c, job->n) : F(zero)();
+        MLOPT_UNROLL_FULLY
+        for (size_t p = 0; p < k; p++)
+            sum = F(fma)(F(set1)(a[(ptrdiff_t)p * job->a_column]), b[p], sum);
+        F(store_first)(c, job->n, sum);
+    }
+}
+
+static void F(short_rows)(const JOB *job)
+{
+    switch (job->k) {
+    case 1:
+        F(short_rows_of)(1, job);
+        break;
+    case 2:
+        F(short_rows_of)(2, job);
+        break;
+    case 3:
+        F(short_rows_of)(3, job);
+        break;
+    case 4:
+        F(short_rows_of)(4, job);
+        break;
+    case 5:
+        F(short_rows_of)(5, job);
+        break;
+    case 6:
+        F(short_rows_of)(6, job);
+        break;
+    case 7:
+        F(short_rows_of)(7, job);
+        break;
+    default:
+        F(short_rows_of)(8, job);
+    }
 }
 
 /* The product with A and B exchanged: C^T = B^T A^T. */
@@ -359,6 +452,8 @@ void K(gemm)(const JOB *given)
     F(plan) plan;
     plan.job = *given;
     JOB *const job = &plan.job;
+    if (job->m == 0 || job->n == 0)
+        return;
     if (job->k == 0) {
         for (size_t i = 0; !job->accumulate && i < job->m; i++)
             for (size_t j = 0; j < job->n; j++)
@@ -384,8 +479,12 @@ void K(gemm)(const JOB *given)
         F(narrow_dots)(job);
         return;
     }
-    if (!job->packed && job->m == 1 && job->b_column == 1 && job->c_column == 1) {
-        F(row)(job);
+    if (!job->packed && job->m <= 4 && job->b_column == 1 && job->c_column == 1) {
+        F(few_rows)(job);
+        return;
+    }
+    if (!job->packed && job->n <= LANES && job->k <= SHORT_K && job->c_column == 1) {
+        F(short_rows)(job);
         return;
     }
 
@@ -424,6 +523,8 @@ void K(gemm_unpack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T
     }
 }
 
+#undef SHORT_K
+#undef STRIP_BYTES
 #undef DOT_SIDE
 #undef DOT_BLOCK
 #undef TILE_COLUMNS
