@@ -28,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("mlopt.demo.command", "the main job: real market bars, features, a network, a report", "demo"),
     "targets": Command("mlopt.targets.command", "measure the stated targets on this machine", "targets"),
+    "rates": Command("mlopt.targets.rates_command", "measure rates over sizes, shapes and libraries", "targets"),
     "info": Command("mlopt.info", "what was built, and what this machine runs of it"),
     "verify": Command("mlopt.verify", "compare every kernel on every tier with the reference kernels"),
 }

@@ -32,11 +32,11 @@ def refused(*arguments, **environment):
 def test_help_names_every_command():
     code, out, err = call("--help")
     assert (code, err) == (0, "")
-    for command in ("demo", "targets", "info", "verify"):
+    for command in ("demo", "targets", "rates", "info", "verify"):
         assert f"\n    {command} " in out
 
 
-@pytest.mark.parametrize("command", ["demo", "info", "verify"])
+@pytest.mark.parametrize("command", ["demo", "rates", "info", "verify"])
 def test_help_of_a_command(command):
     code, out, err = call(command, "--help")
     assert (code, err) == (0, "")
@@ -153,3 +153,11 @@ class TestDemoArguments:
         err = refused("demo", "--bars", str(path), "--no-progress", "--report", str(tmp_path))
         assert "50 bars" in err
         assert len(err.splitlines()) == 1
+
+
+def test_rates_lists_and_refuses():
+    code, out, err = call("rates", "--list", "--only", "square/float64")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "square/float64/4096"
+    assert "'nothing' matches nothing" in refused("rates", "--only", "nothing")
+    assert "--resume needs --json" in refused("rates", "--resume")

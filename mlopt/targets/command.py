@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--full", action="store_true", help="also the sizes that take minutes and gigabytes")
     parser.add_argument(
-        "--seconds", type=_seconds, default=2.0, metavar="S", help="time for each comparison (default: 2)"
+        "--seconds", type=seconds_argument, default=2.0, metavar="S", help="time for each comparison (default: 2)"
     )
 
 
@@ -49,7 +49,8 @@ def _table(path: str) -> str:
     return path
 
 
-def _seconds(text: str) -> float:
+def seconds_argument(text: str) -> float:
+    """A positive number of seconds."""
     try:
         value = float(text)
     except ValueError:
@@ -66,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     from mlopt.targets import peers
 
-    _restart_in_fair_environment()
+    restart_in_fair_environment()
     from rich.console import Console
 
     from mlopt.targets.contest import Options
@@ -116,7 +117,7 @@ def _list() -> None:
         print(f"{target.id:24} {target.title}: {goals}{absent}")
 
 
-def _restart_in_fair_environment() -> None:
+def restart_in_fair_environment() -> None:
     """Start the process again where its environment lames a peer: libraries read it when they are loaded."""
     from mlopt._kernels.core import cpu_report
     from mlopt.targets import peers

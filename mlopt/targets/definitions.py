@@ -128,6 +128,56 @@ TARGETS = (
         "matmul",
     ),
     Target(
+        "matmul_1024_f32",
+        "1024×1024 @ 1024×1024, float32",
+        "mlopt.matmul(a, b, out=c), float32, one thread; and on all cores",
+        HOT,
+        (
+            higher("goal", "≥ 96 % of the FMA limit", 0.96, "share"),
+            higher("goal", "≥ 1.07× the best peer", 1.07, "vs_peer"),
+        ),
+        "matmul",
+    ),
+    Target(
+        "matmul_sizes",
+        "square products of many sizes",
+        "mlopt.matmul(a, b, out=c), float64 and float32, 64² to 2048² (to 4096² with --full), one thread",
+        HOT,
+        (higher("goal", "≥ the best peer at every size", 1.0, "worst_vs_peer"),),
+        "matmul",
+    ),
+    Target(
+        "matmul_shapes",
+        "odd, prime, skinny and rectangular products from networks",
+        "mlopt.matmul(a, b, out=c) of a fixed list of 200 shapes, one thread: those that take a moment, float32 (all, "
+        "and float64, with --full)",
+        HOT,
+        (
+            higher("goal", "≥ the best peer at each", 1.0, "worst_vs_peer"),
+            higher("goal", "median ≥ 1.1× the best peer", 1.1, "median_vs_peer"),
+        ),
+        "matmul",
+    ),
+    Target(
+        "matmul_small",
+        "8³, 16³, 32³ from Python",
+        "mlopt.matmul(a, b), float64 and float32, against a @ b of NumPy and PyTorch, one thread",
+        HOT,
+        (higher("goal", "≥ 2× NumPy", 2.0, "worst_vs_numpy"),),
+        "matmul",
+    ),
+    Target(
+        "matmul_cores",
+        "one core against all",
+        "mlopt.matmul(a, b, out=c), 2048² (4096² with --full) float64; processor time ÷ (wall × cores)",
+        HOT,
+        (
+            higher("goal", "two cores ≥ 1.9× one", 1.9, "speedup"),
+            higher("goal", "processors ≥ 95 % busy", 0.95, "busy"),
+        ),
+        "matmul",
+    ),
+    Target(
         "training_iteration",
         "one optimiser step: forward, backward, AdamW",
         "5-layer LSTM, 100 inputs, hidden 128, 60 steps, batch 64, float32, MSE on the last step",
@@ -215,9 +265,15 @@ TARGETS = (
     Target(
         "strassen_4096",
         "Strassen against GEMM",
-        "float64 and float32 4096², method strassen",
+        "mlopt.matmul(a, b, out=c, method='strassen'), float64 and float32 4096² (8192² with --full), one thread",
         ALGORITHMS,
-        (higher("goal", "≥ 1.35× the best peer (float64)", 1.35, "vs_peer"),),
+        (
+            higher("goal", "≥ 1.35× the best peer (float64)", 1.35, "vs_peer"),
+            higher("goal", "≥ 1.2× the best peer (float32)", 1.2, "vs_peer_f32"),
+            higher("goal", "≥ 110 % of the FMA limit (float64)", 1.10, "share"),
+            higher("goal", "≥ 110 % of the FMA limit (float32)", 1.10, "share_f32"),
+        ),
+        "matmul",
     ),
     Target(
         "svd_512",
@@ -240,8 +296,8 @@ TARGETS = (
     Target(
         "vector_ops",
         "dot, axpy, sum, max, add, mul, exp, tanh, sigmoid, softmax",
-        "1 K, 16 K, 1 M (64 M with --full) elements, float32 and float64: the kernel against the scalar loop and the "
-        "limit loop with as many streams; from Python against NumPy and PyTorch",
+        "1 K, 16 K, 1 M, 64 M elements, float32 and float64 (64 M with --full): the kernel against the scalar loop and "
+        "the limit loop with as many streams; from Python against NumPy and PyTorch",
         ALGORITHMS,
         (
             higher("stated", "dot, sum, max ≥ 16× the scalar loop (float32, 1 K)", 16.0, "reductions_vs_scalar"),

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from types import ModuleType
 from typing import Any
+
+from mlopt.targets import cblas
 
 # import name -> (the name a reader knows it by, distribution)
 PEERS = {
@@ -61,6 +64,7 @@ def load_threaded() -> None:
         find(name)
     if find("scipy") is not None:
         importlib.import_module("scipy.linalg")  # loads SciPy's own BLAS
+    cblas.load()
 
 
 def label(name: str) -> str:
@@ -69,8 +73,11 @@ def label(name: str) -> str:
 
 
 def installed() -> dict[str, str]:
-    """Names and versions of the peers that are there, without importing them."""
-    return {PEERS[name][0]: found for name in PEERS if (found := version(name))}
+    """Names and versions of the peers that are there; Python packages are not imported for that."""
+    result = {PEERS[name][0]: found for name in PEERS if (found := version(name))}
+    if (library := cblas.load()) is not None:
+        result[library.name] = library.version
+    return result
 
 
 @contextmanager
@@ -96,15 +103,20 @@ def threads(count: int) -> Iterator[None]:
 
 
 def blas_report() -> list[dict[str, Any]]:
-    """Which BLAS libraries are loaded, and the kernel each chose for this processor."""
+    """Which BLAS libraries are loaded, and the kernel each chose for this processor where it says so."""
+    keys = ("prefix", "version", "architecture", "threading_layer")
+    result: list[dict[str, Any]] = []
+    if (torch := sys.modules.get("torch")) is not None:
+        # linked into PyTorch, so that threadpoolctl does not see it; it does not tell its kernels
+        configuration = torch.__config__.show()
+        if found := re.search(r"Math Kernel Library Version (\S+)", configuration):
+            result.append(dict.fromkeys(keys) | {"prefix": "MKL in PyTorch", "version": found[1]})
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return []
-    return [
-        {key: library.get(key) for key in ("prefix", "version", "architecture", "threading_layer")}
-        for library in threadpool_info()
-        if library["user_api"] == "blas"
+        return result
+    return result + [
+        {key: library.get(key) for key in keys} for library in threadpool_info() if library["user_api"] == "blas"
     ]
 
 

@@ -85,7 +85,7 @@ def machine_lines(machine: dict[str, Any]) -> list[str]:
     if machine["peers"]:
         lines.append("installed: " + ", ".join(f"{name} {version}" for name, version in machine["peers"].items()))
     kernels = {
-        f"{blas['prefix'].removeprefix('lib')} {blas['version']} ({blas['architecture']} kernels)"
+        f"{blas['prefix'].removeprefix('lib')} {blas['version']} ({blas['architecture'] or 'unknown'} kernels)"
         for blas in machine["blas"]
         if blas["prefix"]
     }

@@ -10,14 +10,15 @@ from mlopt.targets.result import ABSENT, MEASURED, MET, MISSED, UNAVAILABLE, UNK
 
 # Every id that the plan states, in its order.
 IDS = [
-    "feature_extraction", "matmul_1024", "training_iteration", "training_iteration_mlp", "gradient", "inference",
-    "allocations", "cache_hit_rate", "branch_prediction", "ipc", "cpu_utilisation", "strassen_4096", "svd_512",
-    "sparse_vs_dense", "vector_ops", "int8_gemm", "pipeline_throughput", "pools", "spsc", "overall", "gpu_parity",
-    "pgo", "soak",
+    "feature_extraction", "matmul_1024", "matmul_1024_f32", "matmul_sizes", "matmul_shapes", "matmul_small",
+    "matmul_cores", "training_iteration", "training_iteration_mlp", "gradient", "inference", "allocations",
+    "cache_hit_rate", "branch_prediction", "ipc", "cpu_utilisation", "strassen_4096", "svd_512", "sparse_vs_dense",
+    "vector_ops", "int8_gemm", "pipeline_throughput", "pools", "spsc", "overall", "gpu_parity", "pgo", "soak",
 ]  # fmt: skip
 MEASURED_NOW = {
-    "feature_extraction", "matmul_1024", "training_iteration_mlp", "gradient", "inference", "allocations",
-    "vector_ops", "overall",
+    "feature_extraction", "matmul_1024", "matmul_1024_f32", "matmul_sizes", "matmul_shapes", "matmul_small",
+    "matmul_cores", "training_iteration_mlp", "gradient", "inference", "allocations", "strassen_4096", "vector_ops",
+    "overall",
 }  # fmt: skip
 
 
@@ -122,3 +123,18 @@ def test_fair_environment(monkeypatch):
 def test_unknown_peer_is_refused():
     with pytest.raises(ValueError, match="is not a peer"):
         peers.find("cupy")
+
+
+def test_best_peer_of_many_products():
+    from mlopt.targets.rates import Rate
+    from mlopt.targets.rows.matmul import LINES, sum_up
+
+    rates = [
+        Rate(f"square/float64/{n}", 1.0, "x", 1.0, {"gemm": (1.0, 0.9)}, {}, {"gemm": {"a": (n / 10, 0, 0)}})
+        for n in range(1, LINES + 3)
+    ]
+    row = Row("x", "x", "x", "hot path")
+    sum_up(row, rates)
+    assert (row.status, row.metrics["worst_vs_peer"]) == (MEASURED, 0.1)
+    assert row.metrics["median_vs_peer"] == pytest.approx((LINES + 3) / 20)
+    assert [line["product"] for line in row.details] == [str(n) for n in range(1, LINES + 1)]
