@@ -21,6 +21,7 @@ extensions = [
     "sphinx_design",
     "changelog",
     "feature_families",
+    "rate_table",
     "target_table",
     "ufuncs",
 ]
@@ -51,5 +52,5 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "install": [], "quickstart": [], "targets": [], "changelog": []}
+html_sidebars = {"index": [], "install": [], "quickstart": [], "targets": [], "rates": [], "changelog": []}
 html_show_sourcelink = False

@@ -265,8 +265,8 @@ class Summary:
 
     def __str__(self) -> str:
         return (
-            f"{self.set}, {self.dtype}, {self.method}: median {self.median:.2f}× the best peer, worst {self.worst:.2f}× "
-            f"({self.worst_name}, {self.worst_peer}), behind at {self.behind} of {self.points}"
+            f"{self.set}, {self.dtype}, {self.method}: median {self.median:.2f}× the best peer, "
+            f"behind at {self.behind} of {self.points}, worst {self.worst:.2f}× ({self.worst_name}, {self.worst_peer})"
         )
 
 

@@ -253,7 +253,7 @@ def to_markdown(report: Report) -> str:
 def to_rst(report: Report) -> str:
     """The table in reStructuredText, with the detail tables behind it."""
     lines = [*machine_lines(report.machine), ""]
-    lines += _rst_table(
+    lines += rst_table(
         HEADERS, [["\n".join(f"| {_rst(line)}" for line in cell) for cell in cells(row)] for row in report.rows]
     )
     lines += [summary(report.rows) + ".", ""]
@@ -265,7 +265,7 @@ def to_rst(report: Report) -> str:
             lines += [""]
         if row.details:
             header, table = detail_table(row.details)
-            lines += _rst_table(header, table)
+            lines += rst_table(header, table)
     return "\n".join(lines) + "\n"
 
 
@@ -275,7 +275,8 @@ def _rst(text: str) -> str:
     return " ".join(text.split())
 
 
-def _rst_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def rst_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in reStructuredText."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in [header, *rows]:
         for number, cell in enumerate(row):

@@ -38,7 +38,7 @@ def test_what_is_not_one_is_refused(named, tmp_path):
     mathematics = ctypes.util.find_library("m")
     if mathematics is not None:
         named(mathematics)
-        with pytest.raises(OSError, match="MLOPT_PEER_CBLAS=.* has no cblas_sgemm and no cblas_dgemm"):
+        with pytest.raises(OSError, match=r"MLOPT_PEER_CBLAS=.* has no cblas_sgemm and no cblas_dgemm"):
             cblas.load()
 
 

@@ -72,4 +72,5 @@ def test_summaries():
     assert (summary.points, summary.behind, summary.worst, summary.worst_name) == (2, 1, 0.9, "2")
     assert summary.worst_peer == "one"
     assert summary.median == pytest.approx(1.05)
-    assert str(summary).startswith("square, float64, gemm: median 1.05× the best peer, worst 0.90× (2, one), behind")
+    text = "square, float64, gemm: median 1.05× the best peer, behind at 1 of 2, worst 0.90× (2, one)"
+    assert str(summary) == text
