@@ -97,7 +97,7 @@ def square(rates: Rates, dtype: str) -> Figure:
     axes.set_ylabel("rate, % of the multiply-add limit")
     axes.set_title(f"Square products, {dtype}, one thread", loc="left", fontweight="bold")
     handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], loc="lower right")
+    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(handles))
     return figure
 
 
@@ -218,6 +218,6 @@ def digest(text: str) -> str:
 if __name__ == "__main__":
     if len(sys.argv) > 3 or sys.argv[1:2] == ["--help"]:
         raise SystemExit(__doc__)
-    source, target = (sys.argv[1:] + ["", ""])[:2]
+    source, target = [*sys.argv[1:], "", ""][:2]
     for drawn in draw(Path(source or ROOT / "docs" / "rates.json"), Path(target or ROOT / "docs" / "figures")):
         print(drawn)

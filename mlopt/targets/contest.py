@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mlopt.targets.limits import Limit
-from mlopt.targets.measure import Batch, Rounds, paired
+from mlopt.targets.measure import Batch, Rounds, on_processor_time, paired
 from mlopt.targets.result import MEASURED, Comparison, Row, Share
 
 OURS = "mlopt"
@@ -74,6 +74,18 @@ class Contest:
         alternatives |= {f"peer {name}": b for name, b in self.peers.items()}
         alternatives |= {f"limit {limit.name}": limit.batch for limit in self.limits}
         return paired(alternatives, seconds, min_rounds=min_rounds)
+
+    def on_processor_time(self) -> Contest:
+        """The same contest by the processor time of this thread, for machines where others compute as well."""
+        timed = on_processor_time
+        return replace(
+            self,
+            ours=timed(self.ours),
+            baseline=timed(self.baseline) if self.baseline is not None else None,
+            peers={name: timed(batch) for name, batch in self.peers.items()},
+            variants={name: timed(batch) for name, batch in self.variants.items()},
+            limits=[replace(limit, batch=timed(limit.batch)) for limit in self.limits],
+        )
 
     def fill(self, row: Row, seconds: float, min_rounds: int = 5) -> Rounds:
         """Measure, and write figure, comparisons, shares and metrics into the row."""

@@ -115,9 +115,10 @@ def blas_report() -> list[dict[str, Any]]:
         from threadpoolctl import threadpool_info
     except ImportError:
         return result
-    return result + [
+    result += [
         {key: library.get(key) for key in keys} for library in threadpool_info() if library["user_api"] == "blas"
     ]
+    return sorted(result, key=str)  # the loader's order differs from run to run
 
 
 def laming_notes() -> list[str]:

@@ -209,7 +209,7 @@ def chosen(patterns: Iterable[str] | None) -> list[Point]:
     return [point for point in everything if point.id in result]
 
 
-def measure(point: Point, seconds: float, with_peers: bool = True) -> Rate:
+def measure(point: Point, seconds: float, with_peers: bool = True, processor_time: bool = False) -> Rate:
     """Measure one point, everything interleaved.
 
     Examples
@@ -220,6 +220,8 @@ def measure(point: Point, seconds: float, with_peers: bool = True) -> Rate:
     """
     with peers.threads(1):
         contest = point.contest(with_peers)
+        if processor_time:
+            contest = contest.on_processor_time()
         (limit,) = contest.limits
         rounds = contest.measure(seconds, min_rounds=3)
     key = f"limit {limit.name}"

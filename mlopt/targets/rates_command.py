@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=seconds_argument, default=0.2, metavar="S", help="time for each point (default: 0.2)"
     )
     parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="measure processor time in place of wall time, on a machine where others compute as well",
+    )
+    parser.add_argument(
         "--peers",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -57,11 +62,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.peers:
         peers.load_threaded()
-    rates = Rates(describe_machine())
+    rates = Rates(describe_machine() | {"clock": "processor time" if arguments.cpu_time else "wall time"})
     if arguments.resume and os.path.exists(arguments.json):
         with open(arguments.json, encoding="utf-8") as file:
             before = Rates.from_json(file.read())
-        differing = [name for name in ("cpu", "tier", "blas") if before.machine.get(name) != rates.machine[name]]
+        differing = [
+            name for name in ("cpu", "tier", "blas", "clock") if before.machine.get(name) != rates.machine[name]
+        ]
         if differing:
             raise CommandError(f"--resume: {arguments.json} was measured with another {', '.join(differing)}")
         rates.rates = before.rates
@@ -70,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     start = time.perf_counter()
     for done, point in enumerate(selected, 1):
-        rate = measure(point, arguments.seconds, arguments.peers)
+        rate = measure(point, arguments.seconds, arguments.peers, arguments.cpu_time)
         rates.rates[point.id] = rate
         columns = [f"{method} {duration(s)} {100 * share:.0f} %" for method, (s, share) in rate.ours.items()]
         best = {method: found for method in rate.ours if (found := rate.against_best(method))}

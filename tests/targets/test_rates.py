@@ -44,7 +44,7 @@ def test_measure(id):
     assert point.ours in rate.ours
     assert any(peer.startswith("NumPy") for peer in rate.peers)
     assert rate.against_best(point.ours)[1] > 0
-    alone = measure(point, 0.01, with_peers=False)
+    alone = measure(point, 0.01, with_peers=False, processor_time=True)
     assert alone.peers == alone.ratios == {}
     assert alone.against_best(point.ours) is None
 
