@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from mlopt.targets.report import Report, duration, ratio, summary
+from mlopt.targets.report import Report, duration, over_many, ratio, summary
 from mlopt.targets.result import MEASURED
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +23,7 @@ def readme_table(report: Report) -> str:
         stated = ", ".join(f"{j.text} ({j.verdict})" for j in row.judgements if j.kind == "stated")
         baseline = ratio(row.baseline.ratio) if row.baseline is not None else ""
         best = min(row.peers, key=lambda peer: peer.ratio.median, default=None)
-        peer = f"{ratio(best.ratio)} {best.name}" if best is not None else "n/a"
+        peer = f"{ratio(best.ratio)} {best.name}" if best is not None else "".join(over_many(row)) or "n/a"
         lines.append("| " + " | ".join((row.title, figure, stated, baseline, peer)).replace("||", "") + " |")
     machine = report.machine
     lines += [

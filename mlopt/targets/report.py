@@ -145,6 +145,13 @@ def compared(comparison: Comparison) -> str:
     return text
 
 
+def over_many(row: Row) -> list[str]:
+    """The best peers over many pieces of work: their times over ours, at worst and in the middle."""
+    named = {"worst_vs_peer": "worst", "median_vs_peer": "median"}
+    ratios = [f"{name} {row.metrics[metric]:.2f}×" for metric, name in named.items() if metric in row.metrics]
+    return ["best peer each time: " + ", ".join(ratios)] if ratios else []
+
+
 def judged(judgement: Judgement) -> str:
     """A goal and its verdict."""
     text = f"{judgement.kind} {judgement.text}: {judgement.verdict}"
@@ -182,7 +189,7 @@ def cells(row: Row) -> tuple[list[str], ...]:
         measured,
         [judged(j) for j in row.judgements],
         baseline + [compared(stage) for stage in row.stages],
-        [compared(peer) for peer in row.peers] or (["n/a"] if row.status == MEASURED else []),
+        [compared(peer) for peer in row.peers] or over_many(row) or (["n/a"] if row.status == MEASURED else []),
         limits,
     )
 
