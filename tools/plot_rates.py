@@ -114,16 +114,25 @@ def shapes(rates: Rates) -> Figure:
         x = [(i + 0.5) / len(ratios) * 100 for i in range(len(ratios))]
         label = f"{dtype}: median {middle:.2f}, ahead or even at {sum(r >= 1 for r in ratios)} of {len(ratios)}"
         axes.plot(x, ratios, color=color, marker=marker, markersize=3, linewidth=1, label=label)
-        axes.plot([50], [middle], color=color, marker=marker, markersize=10, markerfacecolor="white", zorder=6)
+        axes.plot(
+            [50],
+            [middle],
+            color=color,
+            marker=marker,
+            markersize=9,
+            markeredgecolor="white",
+            markeredgewidth=1.5,
+            zorder=6,
+        )
         worst = against[0][1]
         axes.annotate(
-            f"worst, {dtype}: {worst.name}, {worst.source}: {ratios[0]:.2f}",
-            (x[0], ratios[0]), (30, 14 if above else -2), textcoords="offset points", fontsize=9, color=color,
-            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8},
+            f"{ratios[0]:.2f} at worst, {dtype}: {worst.name}, {worst.source}",
+            (x[0], ratios[0]), (120, 6 if above else -6), textcoords="offset points", fontsize=9, color=color,
+            va="center", arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8},
         )  # fmt: skip
     axes.axhline(1, color="black", linewidth=1.2)
     axes.axvline(50, color=GREY, linewidth=0.8, linestyle=":")
-    axes.annotate("as fast as the best peer", (100, 1), (0, -12), textcoords="offset points", fontsize=9, ha="right")
+    axes.annotate("as fast as the best peer", (99, 1), (0, -12), textcoords="offset points", fontsize=9, ha="right")
     axes.set_yscale("log", base=2)
     low, high = axes.get_ylim()
     ticks = [t for t in (1 / 16, 1 / 8, 1 / 4, 0.5, 0.75, 1, 1.5, 2, 3, 4, 8, 16) if low <= t <= high]
@@ -153,8 +162,8 @@ def vectors(rates: Rates, dtype: str) -> Figure:
         axes.set_title(f"{size} elements", fontsize=10)
     panels[0][0].set_yticks(range(len(operations)), operations)
     panels[0][0].invert_yaxis()
-    figure.supxlabel("called from Python: % of a loop that only loads and stores as much", fontsize=10)
-    figure.suptitle(f"Vector operations, {dtype}, one thread", x=0.01, ha="left", fontweight="bold", fontsize=12)
+    title = f"Vector operations, {dtype}, called from Python, one thread"
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12)
     handles = [
         Line2D([], [], color=style["color"], marker=style["marker"], linestyle="", label=style["label"])
         for style in reversed(styles.values())
@@ -180,6 +189,7 @@ def draw_panel(axes: Axes, rates: list[Rate], operations: list[str], styles: dic
     axes.axvline(100, color="black", linewidth=1.2)
     axes.set_xlim(0, ROOM + 5)
     axes.set_xticks([0, 50, 100])
+    axes.set_xlabel("% of the limit loop")
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
 

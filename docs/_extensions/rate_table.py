@@ -75,7 +75,8 @@ class RateTable(SphinxDirective):
 
         rates, show = Rates.from_json(path.read_text("utf-8")), self.options["show"]
         if show == "machine":
-            return self.parse_text_to_nodes("\n\n".join(machine_lines(rates.machine)))
+            clock = f"measured: {rates.machine.get('clock', 'wall time')}"
+            return self.parse_text_to_nodes("\n\n".join([*machine_lines(rates.machine), clock]))
         lines = summary(rates) if show == "summary" else points(rates, *show.split(), self.options.get("worst"))
         return self.parse_text_to_nodes("\n".join(rst_table(*detail_table(lines)))) if lines else []
 

@@ -25,6 +25,7 @@ FORMAT = 1
 SIZES = (8, 16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384, 500, 512, 768, 1000, 1024, 1536, 2000, 2048, 3000,
          3072, 4096)  # fmt: skip
 SMALL = (8, 16, 32)
+KERNEL = "kernel"
 SETS = {
     "square": "square matrices into a given array, from Python, one thread",
     "small": "small square matrices, a new array for each product, from Python, one thread",
@@ -185,7 +186,7 @@ def points() -> Iterator[Point]:
     for dtype in TYPES:
         for size, n in vector_ops.SIZES.items():
             for name in vector_ops.OPERATIONS:
-                yield Point(f"vector/{dtype}/{name} {size}", partial(vector_contest, name, dtype, n), "kernel")
+                yield Point(f"vector/{dtype}/{name} {size}", partial(vector_contest, name, dtype, n), KERNEL)
 
 
 def chosen(patterns: Iterable[str] | None) -> list[Point]:
@@ -245,7 +246,7 @@ def measure(point: Point, seconds: float, with_peers: bool = True, processor_tim
         {
             method: {name: quartiles(rounds.ratio(library, of=alternative)) for name, library in libraries.items()}
             for method, alternative in methods.items()
-            if libraries
+            if libraries and method != KERNEL  # the others are called from Python
         },
         point.source,
     )

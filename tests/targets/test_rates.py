@@ -3,7 +3,7 @@
 import pytest
 
 from mlopt.targets import rates
-from mlopt.targets.rates import SETS, Rate, Rates, chosen, measure, points, summaries
+from mlopt.targets.rates import KERNEL, SETS, Rate, Rates, chosen, measure, points, summaries
 from mlopt.targets.shapes import SHAPES
 
 
@@ -43,7 +43,9 @@ def test_measure(id):
         assert share > 0
     assert point.ours in rate.ours
     assert any(peer.startswith("NumPy") for peer in rate.peers)
-    assert rate.against_best(point.ours)[1] > 0
+    assert KERNEL not in rate.ratios
+    for method in rate.ratios:
+        assert rate.against_best(method)[1] > 0
     alone = measure(point, 0.01, with_peers=False, processor_time=True)
     assert alone.peers == alone.ratios == {}
     assert alone.against_best(point.ours) is None

@@ -151,9 +151,9 @@ def test_process_starts_again_where_a_peer_would_be_lamed(monkeypatch):
     monkeypatch.delenv(command.RESTARTED, raising=False)
     started = []
     monkeypatch.setattr("os.execve", lambda path, argv, environment: started.append(environment))
-    command._restart_in_fair_environment()
+    command.restart_in_fair_environment()
     assert "OPENBLAS_CORETYPE" not in started[0]
     assert "OPENBLAS_CORETYPE unset" in started[0][command.RESTARTED]
     monkeypatch.setenv(command.RESTARTED, "x")
-    command._restart_in_fair_environment()
+    command.restart_in_fair_environment()
     assert len(started) == 1
