@@ -161,3 +161,4 @@ def test_rates_lists_and_refuses():
     assert out.splitlines()[-1] == "square/float64/4096"
     assert "'nothing' matches nothing" in refused("rates", "--only", "nothing")
     assert "--resume needs --json" in refused("rates", "--resume")
+    assert "MLOPT_PEER_CBLAS: /nothing.so" in refused("rates", "--only", "small", MLOPT_PEER_CBLAS="/nothing.so")

@@ -68,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from mlopt.targets import peers
 
     restart_in_fair_environment()
+    check_named_library()
     from rich.console import Console
 
     from mlopt.targets.contest import Options
@@ -108,6 +109,17 @@ def run(arguments: argparse.Namespace) -> int:
         with open(arguments.table, "w", encoding="utf-8") as file:
             file.write(to_rst(report) if arguments.table.endswith(".rst") else to_markdown(report))
     return 0
+
+
+def check_named_library() -> None:
+    """Refuse a library that the environment names as a peer and that cannot be one."""
+    from mlopt.cli import CommandError
+    from mlopt.targets import cblas
+
+    try:
+        cblas.load()
+    except OSError as error:
+        raise CommandError(f"{cblas.VARIABLE}: {error}") from None
 
 
 def _list() -> None:

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from mlopt.targets.command import restart_in_fair_environment, seconds_argument
+from mlopt.targets.command import check_named_library, restart_in_fair_environment, seconds_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume and not arguments.json:
         raise CommandError("--resume needs --json FILE: what was measured before")
     restart_in_fair_environment()
+    check_named_library()
     from mlopt.targets import peers
     from mlopt.targets.report import describe_machine, duration, machine_lines
 
