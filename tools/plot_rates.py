@@ -141,7 +141,7 @@ def shapes(rates: Rates) -> Figure:
     axes.set_xlim(0, 100)
     axes.set_xlabel("shapes, sorted by the ratio of each type, %")
     axes.set_ylabel("best peer's time ÷ mlopt's")
-    axes.set_title("200 shapes from networks, one thread", loc="left", fontweight="bold")
+    axes.set_title("Shapes from networks, one thread", loc="left", fontweight="bold")
     axes.legend(loc="upper left")
     return figure
 
