@@ -154,9 +154,7 @@ static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T
                 t.b = b + j;
                 t.b_row = job->b_row;
             }
-            const int whole = t.last == LANES;
-            const int source = fresh ? (whole ? MLOPT_TILE_FRESH : MLOPT_TILE_FRESH_CUT)
-                                     : (whole ? MLOPT_TILE_FULL : plan->last_source);
+            const int source = F(tile_source)(fresh, t.last, plan->last_source);
             F(tile_function) *const compute = F(tiles)[rows - 1][vectors - 1][source][plan->order];
             T *const corner = c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column;
             if (job->c_column == 1) {

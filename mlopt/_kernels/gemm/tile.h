@@ -12,15 +12,30 @@
 
 #ifndef MLOPT_TILE_KINDS
 #define MLOPT_TILE_KINDS
-/* Where B comes from. */
+/* Where B comes from.  A vector that is cut short has fewer lanes in C than elsewhere. */
 enum {
-    MLOPT_TILE_FULL,      /* packed, or small and in place; all vectors are whole */
-    MLOPT_TILE_PADDED,    /* packed: the last vector is cut short in C, but filled up with zeros in B */
-    MLOPT_TILE_CUT,       /* in place: the last vector is cut short in C and in B */
+    MLOPT_TILE_FULL, /* packed, or small and in place; all vectors are whole */
+#if MLOPT_TILE_HALVES
+    MLOPT_TILE_CUT,  /* the last vector is cut short */
+    MLOPT_TILE_HALF, /* to half its lanes or fewer */
+#else
+    MLOPT_TILE_PADDED, /* the last vector is cut short in C, but filled up with zeros in packed B */
+    MLOPT_TILE_CUT,    /* cut short in both */
+#endif
     MLOPT_TILE_FRESH,     /* in place and not met before: its rows are asked for ahead, and packed for later tiles */
     MLOPT_TILE_FRESH_CUT, /* the same, and the last vector is cut short */
+#if MLOPT_TILE_HALVES
+    MLOPT_TILE_FRESH_HALF,
+#endif
     MLOPT_TILE_SOURCES
 };
+#if MLOPT_TILE_HALVES
+#define MLOPT_TILE_PADDED MLOPT_TILE_CUT /* a masked load costs no more than another */
+#define MLOPT_TILE_IS_HALF(source) ((source) == MLOPT_TILE_HALF || (source) == MLOPT_TILE_FRESH_HALF)
+#else
+#define MLOPT_TILE_IS_HALF(source) 0
+#define MLOPT_TILE_FRESH_HALF MLOPT_TILE_FRESH_CUT
+#endif
 /* How A lies. */
 enum {
     MLOPT_TILE_BY_ROWS,    /* rows are contiguous along k, a_step apart */
@@ -52,13 +67,26 @@ MLOPT_INLINE V F(tile_load)(const int cut, const T *p, size_t last)
     return cut ? F(load_first)(p, last) : F(load)(p);
 }
 
+#if MLOPT_TILE_HALVES
+#define HALF_ROWS(name, count) H name[count];
+#define IF_HALF(...)                                                                                                   \
+    if (half) {                                                                                                        \
+        __VA_ARGS__;                                                                                                   \
+    }
+#else
+#define HALF_ROWS(name, count)
+#define IF_HALF(...)
+#endif
+
 MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int source, const int order,
                           const F(tile_arguments) * t)
 {
-    const int fresh = source == MLOPT_TILE_FRESH || source == MLOPT_TILE_FRESH_CUT;
+    const int fresh = source >= MLOPT_TILE_FRESH, half = MLOPT_TILE_IS_HALF(source);
     const int cut_b = source == MLOPT_TILE_CUT || source == MLOPT_TILE_FRESH_CUT;
     const int cut_c = cut_b || source == MLOPT_TILE_PADDED;
+    const size_t wide = vectors - (size_t)half; /* vectors that are more than half */
     V sums[MLOPT_TILE_ROWS][MLOPT_TILE_VECTORS];
+    HALF_ROWS(half_sums, MLOPT_TILE_ROWS)
     const size_t last = t->last;
     const ptrdiff_t a_step = t->a_step, a_three = 3 * a_step, b_row = t->b_row, ahead = t->ahead;
     /* rows 0 to 3 and 4 to 7: addresses that need no register of their own */
@@ -74,8 +102,9 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++) {
         MLOPT_UNROLL_FULLY
-        for (size_t j = 0; j < vectors; j++)
+        for (size_t j = 0; j < wide; j++)
             sums[i][j] = F(zero)();
+        IF_HALF(half_sums[i] = F(half_zero)());
     }
     size_t c_left = rows;
     for (size_t left = t->k, steps; left; left -= steps) {
@@ -91,23 +120,28 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
         MLOPT_ROLLED
         for (size_t step = 0; step < steps; step++) {
             V row[MLOPT_TILE_VECTORS];
+            HALF_ROWS(half_row, 1)
             MLOPT_UNROLL_FULLY
-            for (size_t j = 0; j < vectors; j++) {
+            for (size_t j = 0; j < wide; j++) {
                 row[j] = F(tile_load)(cut_b && j == vectors - 1, b + j * LANES, last);
                 if (fresh) {
                     F(store)(copy + j * LANES, row[j]);
                     __builtin_prefetch(b + ahead + j * LANES, 0, 2);
                 }
             }
+            IF_HALF(half_row[0] = F(half_load_first)(b + wide * LANES, last);
+                    if (fresh) F(half_store_first)(copy + wide * LANES, LANES / 2, half_row[0]));
             MLOPT_UNROLL_FULLY
             for (size_t i = 0; i < rows; i++) {
                 const T *const of_a = i < 4 ? a : a_low;
-                const V x = F(set1)(order == MLOPT_TILE_BY_COLUMNS ? of_a[i % 4]
-                                    : i % 4 == 3                   ? of_a[a_three]
-                                                                   : of_a[(ptrdiff_t)(i % 4) * a_step]);
+                const T of_row = order == MLOPT_TILE_BY_COLUMNS ? of_a[i % 4]
+                                 : i % 4 == 3                   ? of_a[a_three]
+                                                                : of_a[(ptrdiff_t)(i % 4) * a_step];
+                const V x = F(set1)(of_row);
                 MLOPT_UNROLL_FULLY
-                for (size_t j = 0; j < vectors; j++)
+                for (size_t j = 0; j < wide; j++)
                     sums[i][j] = F(fma)(x, row[j], sums[i][j]);
+                IF_HALF(half_sums[i] = F(half_fma)(wide ? F(half)(x) : F(half_set1)(of_row), half_row[0], half_sums[i]));
             }
             a += order == MLOPT_TILE_BY_ROWS ? 1 : a_step;
             a_low += order == MLOPT_TILE_BY_ROWS ? 1 : a_step;
@@ -121,22 +155,28 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
         MLOPT_UNROLL_FULLY
         for (size_t i = 0; i < rows; i++) {
             MLOPT_UNROLL_FULLY
-            for (size_t j = 0; j < vectors; j++)
+            for (size_t j = 0; j < wide; j++)
                 sums[i][j] = F(add)(
                     F(tile_load)(cut_c && j == vectors - 1, c + (ptrdiff_t)i * c_row + j * LANES, last), sums[i][j]);
+            IF_HALF(half_sums[i] = F(half_add)(
+                        F(half_load_first)(c + (ptrdiff_t)i * c_row + wide * LANES, last), half_sums[i]));
         }
     }
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++, c += c_row) {
         MLOPT_UNROLL_FULLY
-        for (size_t j = 0; j < vectors; j++) {
+        for (size_t j = 0; j < wide; j++) {
             if (cut_c && j == vectors - 1)
                 F(store_first)(c + j * LANES, last, sums[i][j]);
             else
                 F(store)(c + j * LANES, sums[i][j]);
         }
+        IF_HALF(F(half_store_first)(c + wide * LANES, last, half_sums[i]));
     }
 }
+
+#undef HALF_ROWS
+#undef IF_HALF
 
 typedef void F(tile_function)(const F(tile_arguments) * t);
 
@@ -149,9 +189,15 @@ typedef void F(tile_function)(const F(tile_arguments) * t);
 #define NAME(rows, vectors, source, order) K(tile_##rows##x##vectors##_##source##_##order),
 #define ORDERS(one, rows, vectors, source) one(rows, vectors, source, BY_ROWS) one(rows, vectors, source, BY_COLUMNS)
 #define ORDERS_NAMED(one, rows, vectors, source) {ORDERS(one, rows, vectors, source)},
+#if MLOPT_TILE_HALVES
+#define SOURCES(orders, one, rows, vectors)                                                                            \
+    orders(one, rows, vectors, FULL) orders(one, rows, vectors, CUT) orders(one, rows, vectors, HALF)                  \
+        orders(one, rows, vectors, FRESH) orders(one, rows, vectors, FRESH_CUT) orders(one, rows, vectors, FRESH_HALF)
+#else
 #define SOURCES(orders, one, rows, vectors)                                                                            \
     orders(one, rows, vectors, FULL) orders(one, rows, vectors, PADDED) orders(one, rows, vectors, CUT)                \
         orders(one, rows, vectors, FRESH) orders(one, rows, vectors, FRESH_CUT)
+#endif
 #define SOURCES_NAMED(orders, one, rows, vectors) {SOURCES(orders, one, rows, vectors)},
 #if MLOPT_TILE_VECTORS == 3
 #define WIDTHS(sources, orders, one, rows)                                                                             \
@@ -172,6 +218,18 @@ TILES(6)
 TILES(7)
 TILES(8)
 #endif
+
+/* The source of a tile whose last vector has `last` lanes in C. */
+static inline int F(tile_source)(int fresh, size_t last, int cut)
+{
+    if (last == LANES)
+        return fresh ? MLOPT_TILE_FRESH : MLOPT_TILE_FULL;
+#if MLOPT_TILE_HALVES
+    if (last <= LANES / 2)
+        return fresh ? MLOPT_TILE_FRESH_HALF : MLOPT_TILE_HALF;
+#endif
+    return fresh ? MLOPT_TILE_FRESH_CUT : cut;
+}
 
 static F(tile_function) *const F(tiles)[][MLOPT_TILE_VECTORS][MLOPT_TILE_SOURCES][MLOPT_TILE_ORDERS] = {
     TILES_NAMED(1) TILES_NAMED(2) TILES_NAMED(3) TILES_NAMED(4)

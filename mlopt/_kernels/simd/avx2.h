@@ -18,6 +18,7 @@ typedef __m256i f64i;
 /* The tile of a matrix product: 12 of the 16 registers hold sums. */
 #define MLOPT_TILE_ROWS 4
 #define MLOPT_TILE_VECTORS 3
+#define MLOPT_TILE_HALVES 0
 
 /* A window into this gives the mask of the first n lanes. */
 static const int32_t mlopt_first_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};

@@ -24,6 +24,7 @@ typedef f64i f64m;
  * machines. */
 #define MLOPT_TILE_ROWS 4
 #define MLOPT_TILE_VECTORS 2
+#define MLOPT_TILE_HALVES 0
 
 #define MLOPT_GENERIC_REDUCE(type, T, V, word, expression)                                                             \
     MLOPT_INLINE T type##_reduce_##word(V v)                                                                           \

@@ -1,4 +1,4 @@
-/* Binds T, V, M, I, LANES, F(word) and K(kernel) to the element type MLOPT_REAL, f32 or f64.
+/* Binds T, V, M, H, I, LANES, F(word) and K(kernel) to the element type MLOPT_REAL, f32 or f64.
  * No include guard: a family's source does
  *
  *     #define MLOPT_REAL f32
@@ -11,6 +11,7 @@
 #define T MLOPT_JOIN(MLOPT_REAL, _element)
 #define V MLOPT_JOIN(MLOPT_REAL, v)
 #define M MLOPT_JOIN(MLOPT_REAL, m)
+#define H MLOPT_JOIN(MLOPT_REAL, h)
 #define I MLOPT_JOIN(MLOPT_REAL, i)
 #define LANES ((size_t)F(LANES))
 #define IS_F32 (sizeof(T) == 4)

@@ -3,6 +3,7 @@
 #undef T
 #undef V
 #undef M
+#undef H
 #undef I
 #undef LANES
 #undef IS_F32
