@@ -3,6 +3,7 @@
 from mlopt import concurrent, features, linalg, memory, nn
 from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
+from mlopt._kernels.flags import current_flags, flags
 from mlopt._kernels.threads import get_num_threads, set_num_threads
 from mlopt.linalg.matmul import matmul
 from mlopt.linalg.vectors import axpy, dot
@@ -44,6 +45,7 @@ __all__ = [
     "byte_align",
     "concurrent",
     "config_info",
+    "current_flags",
     "current_isa",
     "divide",
     "dot",
@@ -51,6 +53,7 @@ __all__ = [
     "erf",
     "exp",
     "features",
+    "flags",
     "fma",
     "gelu",
     "gemm_blocks",

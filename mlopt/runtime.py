@@ -10,6 +10,7 @@ import numpy as np
 
 from mlopt._build_config import BUILD_CONFIG
 from mlopt._kernels.core import available_tiers, cpu_report, current_isa, gemm_blocks, tier_report
+from mlopt._kernels.flags import current_flags
 from mlopt._kernels.threads import get_num_threads
 from mlopt.memory import pool_statistics
 
@@ -24,7 +25,7 @@ def runtime_info() -> dict[str, Any]:
     dict
         ``mlopt``, ``python``, ``numpy`` (versions), ``platform``; ``cpu`` (brand, cache sizes in bytes, usable cores);
         ``tiers`` (``available``, ``default``, ``current``, ``cap`` and where the cap comes from);
-        ``threads``; ``gemm_blocks`` (see ``MLOPT_GEMM_BLOCKS``); ``pool`` (as
+        ``threads``; ``flags`` (see :class:`mlopt.flags`); ``gemm_blocks`` (see ``MLOPT_GEMM_BLOCKS``); ``pool`` (as
         :func:`mlopt.memory.pool_statistics`).
 
     See Also
@@ -55,6 +56,7 @@ def runtime_info() -> dict[str, Any]:
             "all": tiers,
         },
         "threads": _thread_info(),
+        "flags": current_flags(),
         "gemm_blocks": gemm_blocks(),
         "pool": pool_statistics(),
     }
@@ -129,6 +131,7 @@ def format_runtime() -> str:
         if not tier["available"] and tiers["cap"] and tier["built"]:
             state = "capped, or not on this machine"
         rows.append((f"  {tier['name']}", f"{state}: {tier['purpose']}"))
+    rows.append(("flags", ", ".join(f"{name} {'on' if on else 'off'}" for name, on in info["flags"].items())))
     for dtype, blocks in info["gemm_blocks"].items():
         rows.append((f"GEMM {dtype}", "blocks of " + " x ".join(f"{name} {size}" for name, size in blocks.items())))
     rows.append(

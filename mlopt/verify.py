@@ -100,13 +100,24 @@ def _gemm(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     return Problem((m, columns, terms), [a, b, c, workspace], outputs=(2,), scale=lambda: [size.ravel()])
 
 
+def _matrix_sum(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    x, y = draw(5 * n), draw(5 * n)
+    return Problem((5, n, n % 2), [x, y, np.empty_like(x)], outputs=(2,))
+
+
+def _winograd(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    operands = [draw(5 * n) for _ in range(7)]
+    size = np.abs(operands).sum(axis=0)
+    return Problem((5, n), operands, outputs=(0, 1, 2, 3), scale=lambda: [size] * 4)
+
+
 GEMM_WORKSPACE = 2 << 20  # bytes; for the blocks that invoke.h calls with
 
 # how to call a kernel of a signature
 SIGNATURES = {
     "unary": _unary, "binary": _binary, "ternary": _ternary, "row": _row, "axpy": _axpy, "scale": _scale,
     "reduce": _reduce, "argreduce": _reduce, "dot": _dot, "moments": _moments,
-    "gemm": _gemm,
+    "gemm": _gemm, "matrix_sum": _matrix_sum, "winograd": _winograd,
 }  # fmt: skip
 # kernels whose domain is not the whole line
 DOMAINS = {"log": _positive, "sqrt": _positive}

@@ -98,6 +98,22 @@ cdef extern from "signatures.h" nogil:
     ctypedef size_t mlopt_gemm_pack_f64(const mlopt_gemm_blocks *, size_t k, size_t n, const double *b, ptrdiff_t b_row,
                                         ptrdiff_t b_column, double *packed) noexcept
 
+    # strassen
+    ctypedef struct mlopt_matrix_f32:
+        float *at
+        ptrdiff_t row
+        ptrdiff_t column
+    ctypedef struct mlopt_matrix_f64:
+        double *at
+        ptrdiff_t row
+        ptrdiff_t column
+    ctypedef void mlopt_matrix_sum_f32(size_t, size_t, const mlopt_matrix_f32 *, const mlopt_matrix_f32 *,
+                                       const mlopt_matrix_f32 *, int) noexcept
+    ctypedef void mlopt_matrix_sum_f64(size_t, size_t, const mlopt_matrix_f64 *, const mlopt_matrix_f64 *,
+                                       const mlopt_matrix_f64 *, int) noexcept
+    ctypedef void mlopt_winograd_f32(size_t, size_t, const mlopt_matrix_f32 *, const mlopt_matrix_f32 *) noexcept
+    ctypedef void mlopt_winograd_f64(size_t, size_t, const mlopt_matrix_f64 *, const mlopt_matrix_f64 *) noexcept
+
 
 cdef extern from "gemm/gemm.h" nogil:
     size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *, size_t element_bytes, size_t m, size_t n, size_t k)
@@ -141,6 +157,13 @@ cdef extern from "dispatch.h" nogil:
         mlopt_gemm_pack_f64 *gemm_pack_f64
         mlopt_gemm_unpack_f32 *gemm_unpack_f32
         mlopt_gemm_unpack_f64 *gemm_unpack_f64
+        # strassen
+        mlopt_matrix_sum_f32 *matrix_add_f32
+        mlopt_matrix_sum_f64 *matrix_add_f64
+        mlopt_matrix_sum_f32 *matrix_subtract_f32
+        mlopt_matrix_sum_f64 *matrix_subtract_f64
+        mlopt_winograd_f32 *winograd_result_f32
+        mlopt_winograd_f64 *winograd_result_f64
         # features
         mlopt_features_update_f64 *features_update_f64
 

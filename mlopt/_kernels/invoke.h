@@ -19,6 +19,9 @@ typedef struct mlopt_call {
 /* gemm here: contiguous, dims m, n, k, these blocks; the fourth operand is the workspace, 64-byte aligned. */
 static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
 
+/* strassen: operand i, contiguous */
+#define MLOPT_INVOKE_MATRIX(type, i) ((mlopt_matrix_##type){p[i], (ptrdiff_t)m, 1})
+
 /* One row per signature: how a call's operands become arguments. */
 #define MLOPT_INVOCATIONS(T, type)                                                                                     \
     INVOKE(unary, type, (n, p[0], p[1]))                                                                               \
@@ -31,6 +34,16 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
            (&(mlopt_gemm_job_##type){n, c->dims[1], c->dims[2], p[0], (ptrdiff_t)c->dims[2], 1, p[1],                  \
                                      (ptrdiff_t)c->dims[1], 1, p[2], (ptrdiff_t)c->dims[1], 1, 0,                      \
                                      &mlopt_invoke_blocks, p[3], NULL, 0, 0}))                                                     \
+    /* strassen: contiguous, dims rows, columns, stream */                                                             \
+    INVOKE(matrix_sum, type,                                                                                           \
+           (n, m, &MLOPT_INVOKE_MATRIX(type, 0), &MLOPT_INVOKE_MATRIX(type, 1), &MLOPT_INVOKE_MATRIX(type, 2),         \
+            (int)c->dims[2]))                                                                                          \
+    INVOKE(winograd, type,                                                                                             \
+           (n, m,                                                                                                      \
+            (const mlopt_matrix_##type[4]){MLOPT_INVOKE_MATRIX(type, 0), MLOPT_INVOKE_MATRIX(type, 1),                 \
+                                           MLOPT_INVOKE_MATRIX(type, 2), MLOPT_INVOKE_MATRIX(type, 3)},                \
+            (const mlopt_matrix_##type[3]){MLOPT_INVOKE_MATRIX(type, 4), MLOPT_INVOKE_MATRIX(type, 5),                 \
+                                           MLOPT_INVOKE_MATRIX(type, 6)}))                                             \
     INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
     INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \

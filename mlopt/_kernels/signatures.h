@@ -63,10 +63,25 @@ typedef struct mlopt_gemm_blocks {
     /* a loop at a limit of the machine (limits/limits.h says which operands it uses) */                               \
     typedef T mlopt_limit_##type(size_t n, const T *x, const T *y, T *out);
 
+/* strassen: sums of matrices (strassen/strassen.h) */
+#define MLOPT_STRASSEN_SIGNATURES(T, type)                                                                             \
+    /* element (i, j) is at[i * row + j * column] */                                                                   \
+    typedef struct mlopt_matrix_##type {                                                                               \
+        T *at;                                                                                                         \
+        ptrdiff_t row, column;                                                                                         \
+    } mlopt_matrix_##type;                                                                                             \
+    /* z = f(x, y), which are not written; stream: past the caches */                                                  \
+    typedef void mlopt_matrix_sum_##type(size_t rows, size_t columns, const mlopt_matrix_##type *x,                    \
+                                         const mlopt_matrix_##type *y, const mlopt_matrix_##type *z, int stream);      \
+    typedef void mlopt_winograd_##type(size_t rows, size_t columns, const mlopt_matrix_##type c[4],                    \
+                                       const mlopt_matrix_##type p[3]);
+
 MLOPT_VECTOR_SIGNATURES(float, f32)
 MLOPT_VECTOR_SIGNATURES(double, f64)
 MLOPT_GEMM_SIGNATURE(float, f32)
 MLOPT_GEMM_SIGNATURE(double, f64)
+MLOPT_STRASSEN_SIGNATURES(float, f32)
+MLOPT_STRASSEN_SIGNATURES(double, f64)
 
 /* nn (nn/nn.h says what each computes) */
 typedef enum mlopt_activation {

@@ -8,8 +8,11 @@ def matmul(
     /,
     out: NDArray[Any] | None = None,
     *,
-    method: Literal["auto", "gemm"] = "auto",
+    method: Literal["auto", "gemm", "strassen"] = "auto",
     num_threads: int | None = None,
+    levels: int | None = None,
+    cutoff: int | None = None,
+    rescale: bool = False,
 ) -> Any: ...
 
 __all__ = ["matmul"]

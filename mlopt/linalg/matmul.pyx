@@ -6,11 +6,14 @@ cimport numpy as cnp
 
 from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64, mlopt_kernels
+from mlopt._kernels.flags cimport strassen_allowed
 from mlopt._kernels.threads cimport gemm_threads, team_run, team_size
 from mlopt.linalg.gemm cimport run_f32, run_f64
 from mlopt.linalg.operands cimport checked_threads, fits, folded, overlap
 from mlopt.linalg.packed cimport PackedMatrix, packed_product
 from mlopt.memory.aligned cimport aligned_array
+
+from mlopt.linalg.strassen import product as strassen_product
 
 cnp.import_array()
 
@@ -243,7 +246,15 @@ cdef object general(a, b, out, threads):
     return out
 
 
-def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
+# Elements of an operand below which "auto" does not look at the flag that allows Strassen's product.
+cdef Py_ssize_t STRASSEN_ELEMENTS = 256 * 256
+
+
+cdef bint large(x) noexcept:
+    return cnp.PyArray_CheckExact(x) and cnp.PyArray_SIZE(x) >= STRASSEN_ELEMENTS
+
+
+def matmul(a, b, /, out=None, *, method="auto", num_threads=None, levels=None, cutoff=None, rescale=False):
     """Matrix product of two arrays.
 
     Vectors, matrices and stacks of matrices as in :func:`numpy.matmul`. Products of float32 and
@@ -257,10 +268,22 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
     out : ndarray, optional
         Where to store the result: writable, of the result's shape and dtype. It may overlap `a` and
         `b`; the result is as if it did not, at the cost of a copy.
-    method : {"auto", "gemm"}, optional
-        How to compute. Both take the blocked product with the ordinary error bound.
+    method : {"auto", "gemm", "strassen"}, optional
+        How to compute: ``"gemm"`` is the blocked product with the ordinary error bound. ``"strassen"`` is faster
+        for large matrices, with a weaker bound, and spreads NaN and infinity; matrices with a side of at most 64
+        are left to the blocked product. ``"auto"`` is the blocked product; inside ``mlopt.flags(strassen=True)``
+        it takes Strassen's where that was measured to be faster.
     num_threads : int, optional
         At most so many threads, whatever :func:`mlopt.set_num_threads` says. A small product uses fewer.
+    levels : int, optional
+        For ``"strassen"``: at most so many steps of the recursion, 1 to 3; as many as were measured to pay by
+        default, and at least one.
+    cutoff : int, optional
+        For ``"strassen"``: a product with a side of at most this is not split any more. 64 where only `levels` is
+        given; where only `cutoff` is given, `levels` is 3.
+    rescale : bool, optional
+        For ``"strassen"``: scale copies of the operands by powers of two, so that its error bound holds with the
+        magnitudes of each row of `a` and column of `b` in place of those of the whole matrices.
 
     Returns
     -------
@@ -270,19 +293,28 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
     Raises
     ------
     ValueError
-        If shapes do not fit, or `method` is not known or not in this version.
+        If shapes do not fit, `method` is not known or not in this version, an argument is out of its range, or one
+        for ``"strassen"`` is given to another method.
     TypeError
-        If `out` cannot hold the result's type, or `num_threads` is not an integer.
+        If `out` cannot hold the result's type, or `num_threads`, `levels` or `cutoff` is not an integer.
+    MemoryError
+        If there is no memory for the workspace.
 
     See Also
     --------
     mlopt.dot : Scalar product of two vectors.
     mlopt.linalg.PackedMatrix : A right operand that is used again and again.
+    mlopt.flags : Let ``"auto"`` take Strassen's product.
 
     Notes
     -----
     Each element of the result is within ``k * eps * sum(abs(a[i, :] * b[:, j]))`` of the exact one. NaN
     and infinities propagate as in a triple loop. The result does not depend on the number of threads.
+
+    With ``method="strassen"`` the bound is normwise: with `d` steps, the largest error is at most about
+    ``(k / 2**d)**2 * 18**d * eps / 2 * abs(a).max() * abs(b).max()``; in practice it about doubles with each step. A
+    NaN or an infinity in row `i` of `a` may spread to every element of the rows that are a multiple of
+    ``m // 2**d`` away from it, one in column `j` of `b` likewise. See the user guide.
 
     Examples
     --------
@@ -291,12 +323,20 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None):
     array([[1., 2.],
            [3., 4.]])
     """
+    cdef bint asked = False
     if method != "auto" and method != "gemm":
-        if method == "strassen" or method == "sparse":
-            raise ValueError(f"method={method!r} is not in this version; expected 'auto' or 'gemm'")
-        raise ValueError(f"method={method!r} is not a method; expected 'auto' or 'gemm'")
+        asked = method == "strassen"
+        if method == "sparse":
+            raise ValueError("method='sparse' is not in this version; expected 'auto', 'gemm' or 'strassen'")
+        if not asked:
+            raise ValueError(f"method={method!r} is not a method; expected 'auto', 'gemm' or 'strassen'")
     if num_threads is not None:
         num_threads = checked_threads(num_threads)
+    if asked or levels is not None or cutoff is not None or rescale is not False or (
+            method == "auto" and large(a) and large(b) and strassen_allowed()):
+        result = strassen_product(a, b, out, asked, num_threads, levels, cutoff, rescale)
+        if result is not None:
+            return result
     cdef int type_num
     if cnp.PyArray_CheckExact(a) and cnp.PyArray_CheckExact(b):
         type_num = cnp.PyArray_TYPE(<cnp.ndarray>a)

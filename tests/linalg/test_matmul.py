@@ -211,20 +211,19 @@ def test_subclasses_and_foreign_arrays():
     assert mlopt.matmul(a, Foreign()) == "its own"
 
 
-@pytest.mark.parametrize("method", ["auto", "gemm"])
+@pytest.mark.parametrize("method", ["auto", "gemm", "strassen"])
 def test_methods(method):
     assert_same(mlopt.matmul(array((3, 4)), array((4, 3)), method=method), array((3, 4)) @ array((4, 3)))
 
 
-@pytest.mark.parametrize("method", ["strassen", "sparse"])
-def test_methods_to_come(method):
-    with pytest.raises(ValueError, match=f"method='{method}' is not in this version"):
-        mlopt.matmul(np.eye(2), np.eye(2), method=method)
+def test_methods_to_come():
+    with pytest.raises(ValueError, match="method='sparse' is not in this version"):
+        mlopt.matmul(np.eye(2), np.eye(2), method="sparse")
 
 
 @pytest.mark.parametrize("method", ["", "GEMM", None, 3])
 def test_bad_method(method):
-    with pytest.raises(ValueError, match="expected 'auto' or 'gemm'"):
+    with pytest.raises(ValueError, match="expected 'auto', 'gemm' or 'strassen'"):
         mlopt.matmul(np.eye(2), np.eye(2), method=method)
 
 

@@ -30,6 +30,8 @@ MLOPT_INLINE f64m f64_first(size_t n) { return (f64m)_bzhi_u32(0xffu, (unsigned)
 #define MLOPT_AVX512_REAL(type, T, V, M, ps, epi, si, mantissa)                                                        \
     MLOPT_INLINE V type##_load(const T *p) { return _mm512_loadu_##ps(p); }                                            \
     MLOPT_INLINE void type##_store(T *p, V v) { _mm512_storeu_##ps(p, v); }                                            \
+    MLOPT_INLINE void type##_stream(T *p, V v) { _mm512_stream_##ps(p, v); }                                           \
+    MLOPT_INLINE void type##_stream_end(void) { _mm_sfence(); }                                                        \
     MLOPT_INLINE V type##_load_first(const T *p, size_t n) { return _mm512_maskz_loadu_##ps(type##_first(n), p); }     \
     MLOPT_INLINE V type##_load_first_or(const T *p, size_t n, V fill)                                                  \
     {                                                                                                                  \

@@ -1,0 +1,13 @@
+from contextlib import ContextDecorator
+from typing import Self
+
+KNOWN: dict[str, str]
+
+class flags(ContextDecorator):
+    def __init__(self, *, strassen: bool = ...) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc_info: object) -> bool: ...
+
+def current_flags() -> dict[str, bool]: ...
+
+__all__ = ["current_flags", "flags"]
