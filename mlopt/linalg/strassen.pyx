@@ -50,10 +50,10 @@ cdef extern from "strassen/recursion.h" nogil:
 
 
 # The measured rule: the smallest side of a product from which one, two and three steps are taken.  Against the
-# same ordinary product (Zen 4, one thread, operands with contiguous rows or columns), for 1, 2 and 3 steps:
-#     float64   2048: 1.08 1.15        3072: 1.08 1.13        4096: 1.13 1.21 1.30
-#     float32   2048: 1.10 1.15        3072: 1.10 1.18        4096: 1.10 1.20 1.27    8192: 1.27 to 1.38 for 3
-# 1536 still gained 1.05 and 1.07, 1024 nothing.  MLOPT_STRASSEN_SIZES="one,two,three" sets them for both types.
+# same ordinary product (Zen 4, one thread, a shared machine, rows contiguous), for 1, 2 and 3 steps:
+#     float64   1536: 1.10    2048: 1.10 1.16    4096: 1.12 1.26 1.33
+#     float32   1536: 1.03    2048: 1.10 1.10    4096: 1.15 1.25 1.25
+# 1024 gained nothing.  MLOPT_STRASSEN_SIZES="one,two,three" sets them for both types.
 SIZES = {np.dtype(np.float32): (2048, 3072, 4096), np.dtype(np.float64): (2048, 3072, 4096)}
 # Products with a side of at most this many are not split unless `cutoff` or `levels` says so.
 SMALLEST = 64
