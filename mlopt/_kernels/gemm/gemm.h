@@ -35,8 +35,9 @@
 #define MLOPT_GEMM_DOT_ROWS ((size_t)8)
 /* Panels that threads compute start at multiples of this, a multiple of every tier's columns of a tile. */
 #define MLOPT_GEMM_PANEL ((size_t)48)
-/* Bytes of an A that is read where it is though its rows are not contiguous, and of a B that is not packed. */
-#define MLOPT_GEMM_SMALL ((size_t)128 * 1024)
+/* The reach, in bytes, of a block of A that is read where it is though its rows are not contiguous, and the size of a B
+ * that is not packed. */
+#define MLOPT_GEMM_SMALL ((size_t)256 * 1024)
 #define MLOPT_GEMM_RESIDENT ((size_t)512 * 1024)
 
 static inline size_t mlopt_gemm_least(size_t a, size_t b) { return a < b ? a : b; }
@@ -62,7 +63,7 @@ static inline size_t mlopt_gemm_b_elements(const mlopt_gemm_blocks *blocks, size
 /* Whether C is a few columns, which would leave most lanes of a tile empty, but k long enough for dot products. */
 static inline int mlopt_gemm_is_narrow(size_t m, size_t n, size_t k, size_t lanes)
 {
-    return n <= MLOPT_GEMM_DOT_ROWS && n <= lanes / 2 && m >= 16 && k >= 2 * lanes;
+    return n <= MLOPT_GEMM_DOT_ROWS && n <= lanes / 2 && m >= 16 && k >= lanes;
 }
 
 /* Whether a product of contiguous rows is small enough, and not narrow, to need no workspace on any tier. */

@@ -11,6 +11,8 @@
 #define JOB MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL)
 /* Rows of B between the one a fresh tile of all rows reads and the one it prefetches: a fetch from L3 takes so long. */
 #define FRESH_AHEAD 24
+/* Their longest k at a time. */
+#define DOT_K 4096
 /* Of C that is computed from rows of B at a time: half of a first-level cache. */
 #define STRIP_BYTES 16384
 /* The longest k for which all of a narrow B stays in registers. */
@@ -36,27 +38,24 @@ static inline size_t F(group)(size_t i, size_t m)
     return left % MLOPT_TILE_ROWS == 0 ? MLOPT_TILE_ROWS : groups == 1 ? left : (left + groups - 1) / groups;
 }
 
-/* dst[p * rows + r] = a[r, p] for each group of rows, one behind the other */
+/* dst[p * rows + r] = a[r, p] for each group of rows, one behind the other.  Some steps of k at a time, so that
+ * lines of A that groups share are read once. */
 static void F(pack_groups)(size_t m, size_t k, const T *a, ptrdiff_t a_row, ptrdiff_t a_column, T *dst)
 {
-    for (size_t i = 0, rows; i < m; i += rows, dst += rows * k) {
-        rows = F(group)(i, m);
-        const T *from = a + (ptrdiff_t)i * a_row;
-        T *to = dst;
-        if (a_row == 1 && rows == LANES) {
-            for (size_t p = 0; p < k; p++, from += a_column, to += LANES) {
-                __builtin_prefetch(from + 16 * a_column, 0, 2);
-                F(store)(to, F(load)(from));
+    for (size_t first = 0; first < k; first += 16) {
+        const size_t steps = mlopt_gemm_least(k - first, 16);
+        for (size_t i = 0, rows; i < m; i += rows) {
+            rows = F(group)(i, m);
+            const T *from = a + (ptrdiff_t)i * a_row + (ptrdiff_t)first * a_column;
+            T *to = dst + i * k + first * rows;
+            if (a_row == 1 && rows == MLOPT_TILE_ROWS) {
+                for (size_t p = 0; p < steps; p++, from += a_column, to += MLOPT_TILE_ROWS)
+                    memcpy(to, from, MLOPT_TILE_ROWS * sizeof(T));
+            } else {
+                for (size_t p = 0; p < steps; p++, from += a_column, to += rows)
+                    for (size_t r = 0; r < rows; r++)
+                        to[r] = from[(ptrdiff_t)r * a_row];
             }
-        } else if (a_row == 1 && rows <= LANES) {
-            for (size_t p = 0; p < k; p++, from += a_column, to += rows) {
-                __builtin_prefetch(from + 16 * a_column, 0, 2);
-                F(store_first)(to, rows, F(load_first)(from, rows));
-            }
-        } else {
-            for (size_t p = 0; p < k; p++, from += a_column, to += rows)
-                for (size_t r = 0; r < rows; r++)
-                    to[r] = from[(ptrdiff_t)r * a_row];
         }
     }
 }
@@ -167,8 +166,8 @@ static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T
             t.c_row = (ptrdiff_t)TILE_COLUMNS;
             t.accumulate = 0;
             compute(&t);
-            for (size_t r = 0; r < rows; r++)
-                for (size_t s = 0; s < columns; s++) {
+            for (size_t s = 0; s < columns; s++)
+                for (size_t r = 0; r < rows; r++) {
                     T *const element = corner + (ptrdiff_t)r * job->c_row + (ptrdiff_t)s * job->c_column;
                     *element = accumulate ? *element + buffer[r * TILE_COLUMNS + s] : buffer[r * TILE_COLUMNS + s];
                 }
@@ -258,7 +257,9 @@ MLOPT_INLINE void F(weigh_strips)(const size_t rows, const size_t count, const J
         size_t p = 0;
         for (; p + count <= job->k; p += count)
             F(weigh)(rows, count, job, p, j, width, sums);
-        for (; p < job->k; p++)
+        for (; p + 2 <= job->k; p += 2)
+            F(weigh)(rows, 2, job, p, j, width, sums);
+        if (p < job->k)
             F(weigh)(rows, 1, job, p, j, width, sums);
         for (size_t i = 0; i < rows; i++)
             for (size_t at = 0; at < width; at += LANES) {
@@ -399,7 +400,13 @@ MLOPT_INLINE void F(dot_rows)(const size_t rows, const JOB *job, size_t i)
     size_t j = 0;
     for (; j + DOT_SIDE <= job->n; j += DOT_SIDE)
         F(dot_store)(rows, DOT_SIDE, job, i, j);
-    for (; j < job->n; j++)
+#if MLOPT_TILE_ROWS == 8
+    if (job->n - j == 3)
+        F(dot_store)(rows, 3, job, i, j);
+    else if (job->n - j == 2)
+        F(dot_store)(rows, 2, job, i, j);
+#endif
+    if (job->n - j == 1)
         F(dot_store)(rows, 1, job, i, j);
 }
 
@@ -408,6 +415,7 @@ static void F(dots)(JOB *job)
 {
     if (job->m < job->n)
         F(exchange)(job);
+    const size_t rows = DOT_BLOCK / DOT_SIDE;
     size_t i = 0;
     if (job->n == 1)
         for (; i + 8 <= job->m; i += 8)
@@ -415,10 +423,27 @@ static void F(dots)(JOB *job)
     if (job->n == 2)
         for (; i + DOT_BLOCK / 2 <= job->m; i += DOT_BLOCK / 2)
             F(dot_store)(DOT_BLOCK / 2, 2, job, i, 0);
-    for (; i + DOT_BLOCK / DOT_SIDE <= job->m; i += DOT_BLOCK / DOT_SIDE)
-        F(dot_rows)(DOT_BLOCK / DOT_SIDE, job, i);
-    for (; i < job->m; i++)
+    for (; i + rows <= job->m; i += rows)
+        F(dot_rows)(rows, job, i);
+    if (job->m - i >= 2) {
+        F(dot_rows)(2, job, i);
+        i += 2;
+    }
+    if (i < job->m)
         F(dot_rows)(1, job, i);
+}
+
+/* The same in blocks of k that a cache holds for all rows of the shorter side. */
+static void F(dot_blocks)(const JOB *given)
+{
+    const size_t most = mlopt_gemm_least(given->m, given->n) == 1 ? given->k : DOT_K;
+    for (size_t p = 0; p < given->k; p += most) {
+        JOB job = *given;
+        job.k = mlopt_gemm_least(given->k - p, most);
+        job.a += p, job.b += p;
+        job.accumulate |= p > 0;
+        F(dots)(&job);
+    }
 }
 
 /* The same where C is narrow and B, which is then small, lies across: its columns are laid along k first. */
@@ -429,7 +454,16 @@ static void F(narrow_dots)(JOB *job)
         for (size_t j = 0; j < job->n; j++)
             columns[j * job->k + p] = job->b[(ptrdiff_t)p * job->b_row + (ptrdiff_t)j * job->b_column];
     job->b = columns, job->b_row = 1, job->b_column = (ptrdiff_t)job->k;
-    F(dots)(job);
+    F(dot_blocks)(job);
+}
+
+/* Cycles for a step of k where rows of A and columns of B are contiguous along it: tiles, laying the panels of B across,
+ * and, where C lies across as well, storing it. */
+static double F(cost)(size_t m, size_t n, size_t k, int c_across)
+{
+    const size_t part = MLOPT_TILE_HALVES ? LANES / 2 : LANES;
+    const double vectors = (double)((n + part - 1) / part * part) / (double)LANES;
+    return (double)m * vectors + 5.0 * (double)n / (double)LANES + (c_across ? 1.5 * (double)m * (double)n / (double)k : 0);
 }
 
 /* Whether and how the operands are packed. */
@@ -437,9 +471,11 @@ static void F(make_plan)(F(plan) * plan)
 {
     const JOB *const job = &plan->job;
     const size_t groups = (job->m + MLOPT_TILE_ROWS - 1) / MLOPT_TILE_ROWS;
-    const size_t a_bytes = job->m * job->k * sizeof(T), b_bytes = job->n * job->k * sizeof(T);
+    const size_t b_bytes = job->n * job->k * sizeof(T);
     plan->order = job->a_column == 1 ? MLOPT_TILE_BY_ROWS : MLOPT_TILE_BY_COLUMNS;
-    plan->pack_a = job->a_column != 1 && (job->a_row != 1 || (groups > 4 && a_bytes > MLOPT_GEMM_SMALL));
+    const size_t reach = mlopt_gemm_least(job->k, job->blocks->kc) *
+                         (size_t)(job->a_column < 0 ? -job->a_column : job->a_column) * sizeof(T);
+    plan->pack_a = job->a_column != 1 && (job->a_row != 1 || (groups > 4 && reach > MLOPT_GEMM_SMALL));
     plan->b_direct = !job->packed && job->b_column == 1 && b_bytes <= MLOPT_GEMM_RESIDENT;
     plan->fresh = !job->packed && job->b_column == 1 && !plan->b_direct;
     plan->last_source = plan->b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
@@ -468,7 +504,7 @@ void K(gemm)(const JOB *given)
         job->a_column = 1, job->b_row = 0;
     const int small_side = mlopt_gemm_least(job->m, job->n) <= MLOPT_GEMM_DOT_ROWS;
     if (!job->packed && small_side && job->a_column == 1 && job->b_row == 1 && job->b_column != 1) {
-        F(dots)(job);
+        F(dot_blocks)(job);
         return;
     }
     if (job->n == 1)
@@ -477,6 +513,9 @@ void K(gemm)(const JOB *given)
         F(narrow_dots)(job);
         return;
     }
+    if (!job->packed && job->a_column == 1 && job->b_row == 1 && job->b_column != 1 &&
+        F(cost)(job->n, job->m, job->k, 1) < F(cost)(job->m, job->n, job->k, 0))
+        F(exchange)(job);
     if (!job->packed && job->m <= 4 && job->b_column == 1 && job->c_column == 1) {
         F(few_rows)(job);
         return;
@@ -523,6 +562,7 @@ void K(gemm_unpack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T
 
 #undef SHORT_K
 #undef STRIP_BYTES
+#undef DOT_K
 #undef DOT_SIDE
 #undef DOT_BLOCK
 #undef TILE_COLUMNS
