@@ -49,6 +49,11 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \
     INVOKE_RESULT(limit, type, (n, p[0], p[1], p[2]))                                                                  \
     INVOKE(moments, type, (n, p[0], (T *)&c->result[0], (T *)&c->result[1]))                                           \
+    /* columns: dims are rows and columns, steps are row lengths */                                                    \
+    INVOKE(columns, type, (n, m, p[0], (ptrdiff_t)step[0], p[1]))                                                      \
+    INVOKE(argcolumns, type, (n, m, p[0], (ptrdiff_t)step[0], (size_t *)c->operands[1]))                               \
+    INVOKE(moments_columns, type, (n, m, p[0], (ptrdiff_t)step[0], p[1], p[2]))                                        \
+    INVOKE(softmax_columns, type, (n, m, p[0], (ptrdiff_t)step[0], p[1], (ptrdiff_t)step[1]))                          \
     /* nn: the activation is dims[2]; steps are row lengths */                                                         \
     INVOKE(dense, type, (n, m, p[0], p[1], step[1], p[2], (mlopt_activation)c->dims[2], p[3], p[4]))                   \
     INVOKE(dense_backward, type, (n, m, p[0], step[0], p[1], (mlopt_activation)c->dims[2], p[2], p[3]))                \

@@ -60,6 +60,14 @@ typedef struct mlopt_gemm_blocks {
     typedef void mlopt_scale_##type(size_t n, T alpha, const T *x, T *out);                                            \
     /* out = f(x), where each element depends on the whole row */                                                      \
     typedef void mlopt_row_##type(size_t n, const T *x, T *out);                                                       \
+    /* out[c] = the reduction of column c of a matrix; row is the step from one row to the next, which may be         \
+     * negative or shorter than the row; rows >= 1 where the reduction has no identity */                              \
+    typedef void mlopt_columns_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *out);                 \
+    typedef void mlopt_argcolumns_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row, size_t *out);         \
+    typedef void mlopt_moments_columns_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *mean,         \
+                                              T *squares);                                                             \
+    typedef void mlopt_softmax_columns_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *out,          \
+                                              ptrdiff_t out_row);                                                      \
     /* a loop at a limit of the machine (limits/limits.h says which operands it uses) */                               \
     typedef T mlopt_limit_##type(size_t n, const T *x, const T *y, T *out);
 

@@ -1,32 +1,75 @@
 """Reductions over one or more axes, and the row functions softmax and logsumexp.
 
-float32 and float64 run on this library's kernels, row by row; whatever else NumPy takes (integers,
-bool, complex, objects, half precision) is handed to NumPy's own function, with its types and errors.
+float32 and float64 run on this library's kernels (axes.h says how); whatever else NumPy takes (integers, bool,
+complex, objects, half precision, its subclasses) is handed to NumPy's own function, with its types and errors.
 """
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport sqrt
 
-from mlopt._kernels.core cimport current_table
+from mlopt._kernels.core cimport current_table, slab_acquire, slab_release
 from mlopt._kernels.dispatch cimport mlopt_kernels
 
 cnp.import_array()
+
+cdef extern from "axes.h" nogil:
+    ctypedef enum mlopt_operation:
+        SUM "MLOPT_SUM"
+        MEAN "MLOPT_MEAN"
+        VAR "MLOPT_VAR"
+        MIN "MLOPT_MIN"
+        MAX "MLOPT_MAX"
+        ARGMAX "MLOPT_ARGMAX"
+        NORM "MLOPT_NORM"
+        LOGSUMEXP "MLOPT_LOGSUMEXP"
+    ctypedef struct mlopt_axis:
+        size_t size
+        cnp.npy_intp stride
+        cnp.npy_intp other
+        int place
+    ctypedef struct mlopt_reduction:
+        const mlopt_kernels *table
+        mlopt_operation operation
+        bint is_f64
+        double ddof
+        const char *x
+        char *out
+        int kept_count
+        int reduced_count
+        mlopt_axis *kept
+        mlopt_axis *reduced
+    void mlopt_order_kept(mlopt_reduction *)
+    size_t mlopt_plan_reduction(mlopt_reduction *)
+    void mlopt_run_reduction(const mlopt_reduction *, void *buffer)
+    bint mlopt_softmax_axes(const mlopt_kernels *, bint is_f64, int ndim, const cnp.npy_intp *shape,
+                            const cnp.npy_intp *strides, const cnp.npy_intp *out_strides, int place, const char *x,
+                            char *out)
 
 # Elements from which a call outlasts taking the GIL back.
 cdef enum:
     RELEASE_GIL = 16384
 
-cdef enum Operation:
-    SUM, MEAN, VAR, MIN, MAX, ARGMAX, NORM, LOGSUMEXP
-
 NAMES = ("sum", "mean", "var", "min", "max", "argmax", "norm", "logsumexp")
 
 
-# NumPy's functions for what the kernels do not cover; those that NumPy lacks work in float64.
+# Other types than float32 and float64: NumPy's own functions, and the definition where NumPy has none.
 def _numpy_norm(a, axis, out, keepdims, ddof):
-    result = np.linalg.norm(a if axis is not None else np.ravel(a), axis=axis, keepdims=False)
-    return _finish(np.asarray(result), a.shape, axis, out, keepdims)
+    a = np.asarray(a)
+    if not np.issubdtype(a.dtype, np.inexact):
+        a = a.astype(np.float64)
+    squares = a.real ** 2 + a.imag ** 2 if np.iscomplexobj(a) else a * a
+    return _finish(np.asarray(np.sqrt(np.sum(squares, axis=axis, keepdims=keepdims))), out)
+
+
+def _numpy_logsumexp(a, axis, out, keepdims, ddof):
+    a = _real(np.asarray(a), "logsumexp")
+    if a.dtype != np.longdouble:
+        return logsumexp(a.astype(np.float64), axis, out=out, keepdims=keepdims)
+    largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(largest), largest, 0)
+    with np.errstate(divide="ignore"):
+        result = np.log(np.sum(np.exp(a - shift), axis=axis, keepdims=True)) + shift
+    return _finish(result if keepdims else result.reshape(np.sum(a, axis=axis).shape), out)
 
 
 FALLBACK = {
@@ -37,140 +80,19 @@ FALLBACK = {
     MAX: lambda a, axis, out, keepdims, ddof: np.max(a, axis=axis, out=out, keepdims=keepdims),
     ARGMAX: lambda a, axis, out, keepdims, ddof: np.argmax(a, axis=axis, out=out, keepdims=keepdims),
     NORM: _numpy_norm,
+    LOGSUMEXP: _numpy_logsumexp,
 }
 
 
-cdef inline bint is_ours(cnp.ndarray a) noexcept:
-    cdef int kind = cnp.PyArray_TYPE(a)
-    return (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE) and cnp.PyArray_ISBEHAVED_RO(a)
+def _real(a, name):
+    """The array, if its type is a real number's."""
+    if a.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: a must be an array of real numbers, not of {a.dtype}")
+    return a
 
 
-cdef double reduce_f32(const mlopt_kernels *table, Operation operation, size_t n, const float *x,
-                       double ddof) noexcept nogil:
-    cdef float mean, squares
-    if operation == SUM:
-        return table.sum_f32(n, x)
-    if operation == MEAN:
-        return table.sum_f32(n, x) / <float>n
-    if operation == MIN:
-        return table.min_f32(n, x)
-    if operation == MAX:
-        return table.max_f32(n, x)
-    if operation == ARGMAX:
-        return <double>table.argmax_f32(n, x)
-    if operation == NORM:
-        return sqrt(table.dot_f32(n, x, x))
-    if operation == LOGSUMEXP:
-        return table.logsumexp_f32(n, x)
-    table.moments_f32(n, x, &mean, &squares)
-    return squares / (n - ddof if n > ddof else 0.0)
-
-
-cdef double reduce_f64(const mlopt_kernels *table, Operation operation, size_t n, const double *x,
-                       double ddof) noexcept nogil:
-    cdef double mean, squares
-    if operation == SUM:
-        return table.sum_f64(n, x)
-    if operation == MEAN:
-        return table.sum_f64(n, x) / <double>n
-    if operation == MIN:
-        return table.min_f64(n, x)
-    if operation == MAX:
-        return table.max_f64(n, x)
-    if operation == ARGMAX:
-        return <double>table.argmax_f64(n, x)
-    if operation == NORM:
-        return sqrt(table.dot_f64(n, x, x))
-    if operation == LOGSUMEXP:
-        return table.logsumexp_f64(n, x)
-    table.moments_f64(n, x, &mean, &squares)
-    return squares / (n - ddof if n > ddof else 0.0)
-
-
-cdef void reduce_rows(const mlopt_kernels *table, Operation operation, bint is_f64, size_t rows, size_t n,
-                      const char *x, char *result, double ddof) noexcept nogil:
-    """One result per contiguous row; result has the rows' type, or intp for ARGMAX."""
-    cdef size_t row
-    cdef double value
-    for row in range(rows):
-        if is_f64:
-            value = reduce_f64(table, operation, n, <const double *>x + row * n, ddof)
-        else:
-            value = reduce_f32(table, operation, n, <const float *>x + row * n, ddof)
-        if operation == ARGMAX:
-            (<cnp.npy_intp *>result)[row] = <cnp.npy_intp>value
-        elif is_f64:
-            (<double *>result)[row] = value
-        else:
-            (<float *>result)[row] = <float>value
-
-
-cdef object reduce_whole(Operation operation, cnp.ndarray a, double ddof):
-    """The reduction of a contiguous array to one NumPy scalar: the short way for small arrays."""
-    cdef const mlopt_kernels *table = current_table()
-    cdef size_t n = cnp.PyArray_SIZE(a)
-    cdef bint is_f64 = cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE
-    cdef const char *data = <const char *>cnp.PyArray_DATA(a)
-    cdef double f64
-    cdef float f32
-    cdef char *cell = <char *>&f64 if is_f64 else <char *>&f32
-    cdef cnp.npy_intp index
-    if operation == ARGMAX:
-        reduce_rows(table, operation, is_f64, 1, n, data, <char *>&index, ddof)
-        return np.intp(index)
-    if n < RELEASE_GIL:
-        reduce_rows(table, operation, is_f64, 1, n, data, cell, ddof)
-    else:
-        with nogil:
-            reduce_rows(table, operation, is_f64, 1, n, data, cell, ddof)
-    return cnp.PyArray_ToScalar(cell, a)
-
-
-cdef object reduce_axes(Operation operation, object array, object axis, object out, bint keepdims, double ddof):
-    cdef cnp.ndarray a, rows, result
-    if type(array) is cnp.ndarray and axis is None and out is None and not keepdims:
-        a = <cnp.ndarray>array
-        if is_ours(a) and cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_SIZE(a) > 0:
-            return reduce_whole(operation, a, ddof)
-    a = np.asanyarray(array)
-    if isinstance(a, np.ma.MaskedArray):
-        raise TypeError(f"{NAMES[operation]}: masked arrays are not supported; fill or compress the array first")
-    if not is_ours(a):
-        if operation == LOGSUMEXP:
-            a = np.asarray(a, np.float64)
-        else:
-            return FALLBACK[operation](a, axis, out, keepdims, ddof)
-
-    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim, "axis")
-    if operation == ARGMAX and axis is not None and len(axes) != 1:
-        raise TypeError(f"axis must be an integer or None for argmax, not {axis!r}")
-    kept = tuple([i for i in range(a.ndim) if i not in axes])
-    shape = (<object>a).shape
-    cdef size_t n = 1
-    for i in axes:
-        n *= shape[i]
-    if n == 0 and operation in (MIN, MAX, ARGMAX):
-        raise ValueError(f"{NAMES[operation]} of an empty axis has no value: shape {shape}, axis {axis}")
-    if n == 0 and operation in (MEAN, VAR):
-        return FALLBACK[operation](a, axis, out, keepdims, ddof)
-
-    rows = np.ascontiguousarray((<object>a).transpose(kept + tuple(axes)))
-    result = np.empty([shape[i] for i in kept], np.intp if operation == ARGMAX else a.dtype)
-    cdef const mlopt_kernels *table = current_table()
-    cdef bint is_f64 = cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE
-    cdef size_t count = cnp.PyArray_SIZE(result)
-    cdef const char *from_ = <const char *>cnp.PyArray_DATA(rows)
-    cdef char *to = <char *>cnp.PyArray_DATA(result)
-    with nogil:
-        reduce_rows(table, operation, is_f64, count, n, from_, to, ddof)
-    return _finish(result, shape, axis, out, keepdims)
-
-
-def _finish(result, shape, axis, out, keepdims):
-    """The result as the caller asked for it: axes kept, stored in out, a scalar when it has no axes."""
-    if keepdims:
-        axes = range(len(shape)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, len(shape))
-        result = result.reshape([1 if i in axes else size for i, size in enumerate(shape)])
+def _finish(result, out):
+    """The result where the caller wants it; a scalar when it has no axes."""
     if out is None:
         return result[()]
     if not isinstance(out, np.ndarray):
@@ -179,6 +101,133 @@ def _finish(result, shape, axis, out, keepdims):
         raise ValueError(f"out has shape {out.shape}, the result has shape {result.shape}")
     np.copyto(out, result, casting="same_kind")
     return out
+
+
+cdef inline bint is_ours(cnp.ndarray a) noexcept:
+    cdef int kind = cnp.PyArray_TYPE(a)
+    return (kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE) and cnp.PyArray_ISBEHAVED_RO(a)
+
+
+# NumPy's subclasses, masked arrays among them, and what takes NumPy's functions over, mean their own reduction.
+cdef inline bint has_own_functions(object array):
+    return type(array) is not cnp.ndarray and (isinstance(array, np.ndarray) or hasattr(array, "__array_function__"))
+
+
+cdef int run(mlopt_reduction *r, size_t elements) except -1:
+    cdef size_t bytes = mlopt_plan_reduction(r)
+    cdef void *buffer = NULL
+    if bytes:
+        buffer = slab_acquire(bytes)
+        if buffer == NULL:
+            raise MemoryError(f"no memory for a buffer of {bytes} bytes")
+    if elements < RELEASE_GIL:
+        mlopt_run_reduction(r, buffer)
+    else:
+        with nogil:
+            mlopt_run_reduction(r, buffer)
+    slab_release(buffer)
+    return 0
+
+
+cdef object reduce_whole(mlopt_reduction *r, cnp.ndarray a):
+    """The reduction of all axes to one NumPy scalar: the short way for small arrays."""
+    cdef cnp.npy_intp index
+    cdef double number
+    cdef int i
+    r.kept_count = 0
+    if cnp.PyArray_IS_C_CONTIGUOUS(a):
+        r.reduced_count = 1
+        r.reduced[0] = mlopt_axis(cnp.PyArray_SIZE(a), cnp.PyArray_ITEMSIZE(a), 0, 0)
+    else:
+        r.reduced_count = cnp.PyArray_NDIM(a)
+        for i in range(r.reduced_count):
+            r.reduced[i] = mlopt_axis(cnp.PyArray_DIM(a, i), cnp.PyArray_STRIDE(a, i), 0, i)
+    r.out = <char *>&index if r.operation == ARGMAX else <char *>&number
+    run(r, cnp.PyArray_SIZE(a))
+    return np.intp(index) if r.operation == ARGMAX else cnp.PyArray_ToScalar(&number, a)
+
+
+cdef object reduce_some(mlopt_reduction *r, cnp.ndarray a, const bint *reduced, bint keepdims):
+    """The reduction of some axes to an array, which lies in memory as the kept axes do."""
+    cdef cnp.npy_intp shape[cnp.NPY_MAXDIMS]
+    cdef cnp.npy_intp size
+    cdef int i, kept = 0, place
+    cdef bint moved = False
+    cdef cnp.ndarray result
+    r.kept_count = r.reduced_count = 0
+    for i in range(cnp.PyArray_NDIM(a)):
+        if reduced[i]:
+            r.reduced[r.reduced_count] = mlopt_axis(cnp.PyArray_DIM(a, i), cnp.PyArray_STRIDE(a, i), 0, i)
+            r.reduced_count += 1
+        else:
+            r.kept[r.kept_count] = mlopt_axis(cnp.PyArray_DIM(a, i), cnp.PyArray_STRIDE(a, i), 0, i)
+            r.kept_count += 1
+    kept = r.kept_count
+    mlopt_order_kept(r)
+    order = [0] * kept
+    for i in range(kept):
+        shape[i] = r.kept[i].size
+        order[i] = r.kept[i].place
+        moved = moved or (i > 0 and r.kept[i].place < r.kept[i - 1].place)
+    result = cnp.PyArray_EMPTY(kept, shape, cnp.NPY_INTP if r.operation == ARGMAX else cnp.PyArray_TYPE(a), 0)
+    r.out = cnp.PyArray_BYTES(result)
+    if cnp.PyArray_SIZE(result):
+        run(r, cnp.PyArray_SIZE(a))
+    if moved:
+        result = (<object>result).transpose([order.index(place) for place in sorted(order)])
+    if keepdims:
+        for i in range(cnp.PyArray_NDIM(a)):
+            shape[i] = 1 if reduced[i] else cnp.PyArray_DIM(a, i)
+        return (<object>result).reshape([size for size in shape[:cnp.PyArray_NDIM(a)]])
+    return result
+
+
+cdef int read_axes(object axis, cnp.ndarray a, bint *reduced) except -1:
+    """Marks the axes; returns how many they are."""
+    cdef int i, ndim = cnp.PyArray_NDIM(a), count = 0
+    for i in range(ndim):
+        reduced[i] = axis is None
+    if axis is None:
+        return ndim
+    for place in np.lib.array_utils.normalize_axis_tuple(axis, ndim, "axis"):
+        reduced[<int>place] = True
+        count += 1
+    return count
+
+
+cdef object reduce_axes(mlopt_operation operation, object array, object axis, object out, bint keepdims, double ddof):
+    cdef cnp.ndarray a
+    cdef mlopt_reduction r
+    cdef bint reduced[cnp.NPY_MAXDIMS]
+    cdef int i, count
+    cdef size_t length = 1
+    if has_own_functions(array):
+        if operation in (NORM, LOGSUMEXP) and isinstance(array, np.ma.MaskedArray):
+            raise TypeError(f"{NAMES[operation]}: masked arrays are not supported; fill or compress the array first")
+        return FALLBACK[operation](array, axis, out, keepdims, ddof)
+    a = <cnp.ndarray>array if type(array) is cnp.ndarray else np.asarray(array)
+    if not is_ours(a) or cnp.PyArray_NDIM(a) == 0:
+        return FALLBACK[operation](a, axis, out, keepdims, ddof)
+    count = read_axes(axis, a, reduced)
+    if operation == ARGMAX and axis is not None and not hasattr(axis, "__index__"):
+        raise TypeError(f"axis must be an integer or None for argmax, not {axis!r}")
+    for i in range(cnp.PyArray_NDIM(a)):
+        if reduced[i]:
+            length *= cnp.PyArray_DIM(a, i)
+    if out is not None and operation <= ARGMAX and isinstance(out, np.ndarray) and \
+            out.dtype != (np.intp if operation == ARGMAX else a.dtype):
+        return FALLBACK[operation](a, axis, out, keepdims, ddof)  # NumPy computes in the type of out
+    if length == 0 or (operation == VAR and ddof >= length):  # NumPy's errors, identities and warnings
+        return FALLBACK[operation](a, axis, out, keepdims, ddof)
+
+    r.table = current_table()
+    r.operation = operation
+    r.is_f64 = cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE
+    r.ddof = ddof
+    r.x = cnp.PyArray_BYTES(a)
+    if count == cnp.PyArray_NDIM(a) and out is None and not keepdims:
+        return reduce_whole(&r, a)
+    return _finish(reduce_some(&r, a, reduced, keepdims), out)
 
 
 def sum(a, axis=None, *, out=None, bint keepdims=False):
@@ -362,51 +411,52 @@ def softmax(a, axis=-1, *, out=None):
     >>> mlopt.softmax(np.zeros(4))
     array([0.25, 0.25, 0.25, 0.25])
     """
-    cdef cnp.ndarray x = np.asarray(a), rows, result
+    cdef cnp.ndarray x, result, source
+    cdef const mlopt_kernels *table
+    cdef bint is_f64, direct
+    cdef int place
+    if isinstance(a, np.ma.MaskedArray):
+        raise TypeError("softmax: masked arrays are not supported; fill or compress the array first")
+    x = np.asarray(a)
     if not is_ours(x):
-        x = np.asarray(x, np.float64)
+        x = np.asarray(_real(x, "softmax"), np.float64)
     if x.ndim == 0:
         raise ValueError("a must have at least one dimension, not 0")
-    axis = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
-    shape = (<object>x).shape
+    place = np.lib.array_utils.normalize_axis_index(axis, x.ndim)
     if out is not None:
         if not isinstance(out, np.ndarray) or out.dtype != x.dtype:
             raise TypeError(f"out must be an ndarray of {x.dtype}, not {getattr(out, 'dtype', type(out).__name__)}")
-        if out.shape != shape:
-            raise ValueError(f"out has shape {out.shape}, the result has shape {shape}")
+        if out.shape != (<object>x).shape:
+            raise ValueError(f"out has shape {out.shape}, the result has shape {(<object>x).shape}")
         if not out.flags.writeable:
-            raise ValueError("out is read-only")
-    cdef bint last = axis == x.ndim - 1
-    rows = np.ascontiguousarray(x if last else np.moveaxis(x, axis, -1))
-    # straight into out where the rows lie there, and no other memory of the input does
-    cdef bint direct = last and out is not None and out.flags.c_contiguous and (
-        out is a or rows is not x or not np.may_share_memory(out, x))
-    result = out if direct else np.empty_like(rows)
-    cdef const mlopt_kernels *table = current_table()
-    cdef size_t n = shape[axis]
-    cdef size_t count = cnp.PyArray_SIZE(x) // n if n else 0
-    cdef char *from_ = <char *>cnp.PyArray_DATA(rows)
-    cdef char *to = <char *>cnp.PyArray_DATA(result)
-    cdef bint is_f64 = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
-    if count * n < RELEASE_GIL:
-        softmax_rows(table, is_f64, count, n, from_, to)
-    else:
-        with nogil:
-            softmax_rows(table, is_f64, count, n, from_, to)
-    if direct:
-        return out
-    answer = result if last else np.moveaxis(result, -1, axis)
-    if out is None:
-        return answer
-    out[...] = answer
+            raise ValueError("out must be writable, not read-only")
+    if cnp.PyArray_SIZE(x) == 0:
+        return np.empty_like(x) if out is None else out
+    # straight into out where it is dense, and no other memory of the input
+    direct = out is not None and is_ours(out) and (out.flags.c_contiguous or out.flags.f_contiguous) and (
+        same_memory(out, x) or not np.may_share_memory(out, x))
+    result = out if direct else np.empty_like(x, subok=False)
+    table = current_table()
+    is_f64 = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
+    if not softmax_into(table, is_f64, place, x, result):
+        cnp.PyArray_CopyInto(result, x)
+        softmax_into(table, is_f64, place, result, result)
+    if out is None or direct:
+        return result if out is None else out
+    out[...] = result
     return out
 
 
-cdef void softmax_rows(const mlopt_kernels *table, bint is_f64, size_t rows, size_t n, const char *x,
-                       char *out) noexcept nogil:
-    cdef size_t row
-    for row in range(rows):
-        if is_f64:
-            table.softmax_f64(n, <const double *>x + row * n, <double *>out + row * n)
-        else:
-            table.softmax_f32(n, <const float *>x + row * n, <float *>out + row * n)
+cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
+    return cnp.PyArray_DATA(a) == cnp.PyArray_DATA(b) and (<object>a).strides == (<object>b).strides
+
+
+cdef bint softmax_into(const mlopt_kernels *table, bint is_f64, int place, cnp.ndarray x, cnp.ndarray out):
+    cdef bint done
+    if cnp.PyArray_SIZE(x) < RELEASE_GIL:
+        return mlopt_softmax_axes(table, is_f64, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_STRIDES(x),
+                                  cnp.PyArray_STRIDES(out), place, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(out))
+    with nogil:
+        done = mlopt_softmax_axes(table, is_f64, cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_STRIDES(x),
+                                  cnp.PyArray_STRIDES(out), place, cnp.PyArray_BYTES(x), cnp.PyArray_BYTES(out))
+    return done

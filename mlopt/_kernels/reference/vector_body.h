@@ -134,5 +134,78 @@ T K(logsumexp)(size_t n, const T *x)
     return largest + LIBM(log)(total);
 }
 
+/* START before the first row, STEP(so far, element) for each. */
+#define COLUMNS(name, START, STEP)                                                                                     \
+    void K(name)(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *out)                                       \
+    {                                                                                                                  \
+        for (size_t c = 0; c < columns; c++) {                                                                         \
+            T so_far = START;                                                                                          \
+            for (size_t r = 0; r < rows; r++) {                                                                        \
+                const T v = x[(ptrdiff_t)r * row + (ptrdiff_t)c];                                                      \
+                so_far = STEP;                                                                                         \
+            }                                                                                                          \
+            out[c] = so_far;                                                                                           \
+        }                                                                                                              \
+    }
+
+COLUMNS(sum_columns, 0, so_far + v)
+COLUMNS(squares_columns, 0, so_far + v *v)
+COLUMNS(min_columns, (T)INFINITY, so_far != so_far || so_far < v ? so_far : v)
+COLUMNS(max_columns, (T)-INFINITY, so_far != so_far || so_far > v ? so_far : v)
+
+void K(argmax_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, size_t *out)
+{
+    for (size_t c = 0; c < columns; c++) {
+        T best = x[c];
+        out[c] = 0;
+        for (size_t r = 1; r < rows && best == best; r++) {
+            const T v = x[(ptrdiff_t)r * row + (ptrdiff_t)c];
+            if (v > best || v != v) {
+                best = v;
+                out[c] = r;
+            }
+        }
+    }
+}
+
+void K(moments_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *mean, T *squares)
+{
+    K(sum_columns)(rows, columns, x, row, mean);
+    for (size_t c = 0; c < columns; c++) {
+        mean[c] /= (T)rows;
+        squares[c] = 0;
+        for (size_t r = 0; r < rows; r++) {
+            const T deviation = x[(ptrdiff_t)r * row + (ptrdiff_t)c] - mean[c];
+            squares[c] += deviation * deviation;
+        }
+    }
+}
+
+void K(logsumexp_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *out)
+{
+    K(max_columns)(rows, columns, x, row, out);
+    for (size_t c = 0; c < columns; c++) {
+        T total = 0;
+        if (!(out[c] - out[c] == 0))
+            continue;
+        for (size_t r = 0; r < rows; r++)
+            total += LIBM(exp)(x[(ptrdiff_t)r * row + (ptrdiff_t)c] - out[c]);
+        out[c] += LIBM(log)(total);
+    }
+}
+
+void K(softmax_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *out, ptrdiff_t out_row)
+{
+    for (size_t c = 0; c < columns; c++, x++, out++) {
+        T largest, total = 0;
+        K(max_columns)(rows, 1, x, row, &largest);
+        for (size_t r = 0; r < rows; r++)
+            total += out[(ptrdiff_t)r * out_row] = LIBM(exp)(x[(ptrdiff_t)r * row] - largest);
+        for (size_t r = 0; r < rows; r++)
+            out[(ptrdiff_t)r * out_row] /= total;
+    }
+}
+
 #undef UNARY
 #undef BINARY
+#undef COLUMNS

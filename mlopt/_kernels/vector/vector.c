@@ -9,6 +9,7 @@
 #include "functions.h"
 #include "elementwise.h"
 #include "reduce.h"
+#include "columns.h"
 #include "../simd/real_end.h"
 
 #define MLOPT_REAL f64
@@ -16,4 +17,5 @@
 #include "functions.h"
 #include "elementwise.h"
 #include "reduce.h"
+#include "columns.h"
 #include "../simd/real_end.h"
