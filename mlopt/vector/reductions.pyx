@@ -63,7 +63,7 @@ def _numpy_norm(a, axis, out, keepdims, ddof):
 
 def _numpy_logsumexp(a, axis, out, keepdims, ddof):
     a = _real(np.asarray(a), "logsumexp")
-    if a.dtype != np.longdouble:
+    if a.dtype.kind != "f" or a.dtype.itemsize < 4:
         return logsumexp(a.astype(np.float64), axis, out=out, keepdims=keepdims)
     largest = np.max(a, axis=axis, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(largest), largest, 0)

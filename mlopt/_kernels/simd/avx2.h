@@ -31,6 +31,8 @@ MLOPT_INLINE __m256i f64_first(size_t n) { return _mm256_loadu_si256((const __m2
 #define MLOPT_AVX2_REAL(type, T, V, ps, epi, epix, si, mantissa)                                                       \
     MLOPT_INLINE V type##_load(const T *p) { return _mm256_loadu_##ps(p); }                                            \
     MLOPT_INLINE void type##_store(T *p, V v) { _mm256_storeu_##ps(p, v); }                                            \
+    MLOPT_INLINE V type##_load_halves(const T *p) { return _mm256_loadu_##ps(p); }                                     \
+    MLOPT_INLINE void type##_store_halves(T *p, V v) { _mm256_storeu_##ps(p, v); }                                     \
     MLOPT_INLINE void type##_stream(T *p, V v) { _mm256_stream_##ps(p, v); }                                           \
     MLOPT_INLINE void type##_stream_end(void) { _mm_sfence(); }                                                        \
     MLOPT_INLINE V type##_load_first(const T *p, size_t n) { return _mm256_maskload_##ps(p, type##_first(n)); }        \

@@ -27,9 +27,24 @@ typedef __m256d f64h;
 MLOPT_INLINE f32m f32_first(size_t n) { return (f32m)_bzhi_u32(0xffffu, (unsigned)n); }
 MLOPT_INLINE f64m f64_first(size_t n) { return (f64m)_bzhi_u32(0xffu, (unsigned)n); }
 
+MLOPT_INLINE f32v f32_join_high(f32v low, __m256 high) { return _mm512_insertf32x8(low, high, 1); }
+MLOPT_INLINE f64v f64_join_high(f64v low, __m256d high) { return _mm512_insertf64x4(low, high, 1); }
+MLOPT_INLINE __m256 f32_high_half(f32v v) { return _mm512_extractf32x8_ps(v, 1); }
+MLOPT_INLINE __m256d f64_high_half(f64v v) { return _mm512_extractf64x4_pd(v, 1); }
+
 #define MLOPT_AVX512_REAL(type, T, V, M, ps, epi, si, mantissa)                                                        \
     MLOPT_INLINE V type##_load(const T *p) { return _mm512_loadu_##ps(p); }                                            \
     MLOPT_INLINE void type##_store(T *p, V v) { _mm512_storeu_##ps(p, v); }                                            \
+    MLOPT_INLINE V type##_load_halves(const T *p)                                                                      \
+    {                                                                                                                  \
+        const V low = _mm512_cast##ps##256_##ps##512(_mm256_loadu_##ps(p));                                            \
+        return type##_join_high(low, _mm256_loadu_##ps(p + type##_LANES / 2));                                         \
+    }                                                                                                                  \
+    MLOPT_INLINE void type##_store_halves(T *p, V v)                                                                   \
+    {                                                                                                                  \
+        _mm256_storeu_##ps(p, _mm512_cast##ps##512_##ps##256(v));                                                      \
+        _mm256_storeu_##ps(p + type##_LANES / 2, type##_high_half(v));                                                 \
+    }                                                                                                                  \
     MLOPT_INLINE void type##_stream(T *p, V v) { _mm512_stream_##ps(p, v); }                                           \
     MLOPT_INLINE void type##_stream_end(void) { _mm_sfence(); }                                                        \
     MLOPT_INLINE V type##_load_first(const T *p, size_t n) { return _mm512_maskz_loadu_##ps(type##_first(n), p); }     \

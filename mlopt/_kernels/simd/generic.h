@@ -47,6 +47,8 @@ typedef f64i f64m;
         return v;                                                                                                      \
     }                                                                                                                  \
     MLOPT_INLINE void type##_store(T *p, V v) { memcpy(p, &v, sizeof v); }                                             \
+    MLOPT_INLINE V type##_load_halves(const T *p) { return type##_load(p); }                                           \
+    MLOPT_INLINE void type##_store_halves(T *p, V v) { type##_store(p, v); }                                           \
     MLOPT_INLINE void type##_stream(T *p, V v) { type##_store(p, v); }                                                 \
     MLOPT_INLINE void type##_stream_end(void) {}                                                                       \
     MLOPT_INLINE V type##_load_first_or(const T *p, size_t n, V fill)                                                  \

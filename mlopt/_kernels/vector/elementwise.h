@@ -1,49 +1,95 @@
 /* Elementwise kernels and scaled updates for one element type.  Lanes behind the end hold 1, which no
- * function here objects to, so that they raise no flags. */
+ * function here objects to, so that they raise no flags.
+ *
+ * A pattern says what the vector at `at` is, given how operands are loaded: PATTERN(word, LOAD, at). */
 
-#define UNARY(name)                                                                                                    \
-    void K(name)(size_t n, const T *x, T *out)                                                                         \
-    {                                                                                                                  \
-        size_t i = 0;                                                                                                  \
-        for (; i + LANES <= n; i += LANES)                                                                             \
-            F(store)(out + i, F(name)(F(load)(x + i)));                                                                \
-        if (i < n)                                                                                                     \
-            F(store_first)(out + i, n - i, F(name)(F(load_first_or)(x + i, n - i, F(set1)(1))));                       \
+/* The arrays of a binary kernel lie in the first-level cache together. */
+#define IS_NEAR(n) ((n) * sizeof(T) <= 10240)
+
+/* Whether to write out past the caches: `arrays` arrays of its length, itself among them, would fill the last one.
+ * What is updated in place has been loaded anyway. */
+MLOPT_INLINE int F(leaves_caches)(size_t n, size_t arrays, int in_place)
+{
+    if (in_place || n * sizeof(T) < ((size_t)1 << 20))
+        return 0;
+    const size_t last = mlopt_cpu_detect()->l3_bytes;
+    return n * sizeof(T) * arrays >= (last ? last : (size_t)32 << 20) / 4 * 3;
+}
+
+#define LOAD_REST(p) F(load_first_or)(p, rest, F(set1)(1))
+
+/* Vector by vector from i on, then what is left: the end of every loop. */
+#define LAST_LOOP(PATTERN, word)                                                                                       \
+    for (; i + LANES <= n; i += LANES)                                                                                 \
+        F(store)(out + i, PATTERN(word, F(load), i));                                                                  \
+    if (i < n) {                                                                                                       \
+        const size_t rest = n - i;                                                                                     \
+        F(store_first)(out + i, rest, PATTERN(word, LOAD_REST, i));                                                    \
     }
 
-UNARY(sqrt)
-UNARY(exp)
-UNARY(log)
-UNARY(tanh)
-UNARY(sigmoid)
-UNARY(erf)
-UNARY(relu)
-UNARY(gelu)
-UNARY(silu)
+/* Past the caches, which needs aligned vectors of out. */
+#define STREAM_LOOP(PATTERN, word)                                                                                     \
+    {                                                                                                                  \
+        const size_t rest = -(uintptr_t)out % sizeof(V) / sizeof(T);                                                   \
+        if (rest)                                                                                                      \
+            F(store_first)(out, rest, PATTERN(word, LOAD_REST, 0));                                                    \
+        for (i = rest; i + LANES <= n; i += LANES)                                                                     \
+            F(stream)(out + i, PATTERN(word, F(load_halves), i));                                                      \
+        F(stream_end)();                                                                                               \
+    }
+
+/* For functions of many instructions. */
+#define FUNCTION_LOOP(PATTERN, word, arrays, in_place)                                                                 \
+    {                                                                                                                  \
+        size_t i = 0;                                                                                                  \
+        if (F(leaves_caches)(n, arrays, in_place))                                                                     \
+            STREAM_LOOP(PATTERN, word)                                                                                 \
+        LAST_LOOP(PATTERN, word)                                                                                       \
+    }
+
+/* For what only memory bounds: whole vectors near, halves from further away (simd/README.md). */
+#define MEMORY_LOOP(PATTERN, word, arrays, in_place)                                                                   \
+    {                                                                                                                  \
+        size_t i = 0;                                                                                                  \
+        if (IS_NEAR(n)) {                                                                                              \
+            for (; i + 4 * LANES <= n; i += 4 * LANES) {                                                               \
+                const V y0 = PATTERN(word, F(load), i), y1 = PATTERN(word, F(load), i + LANES);                        \
+                const V y2 = PATTERN(word, F(load), i + 2 * LANES), y3 = PATTERN(word, F(load), i + 3 * LANES);        \
+                F(store)(out + i, y0);                                                                                 \
+                F(store)(out + i + LANES, y1);                                                                         \
+                F(store)(out + i + 2 * LANES, y2);                                                                     \
+                F(store)(out + i + 3 * LANES, y3);                                                                     \
+            }                                                                                                          \
+        } else if (F(leaves_caches)(n, arrays, in_place)) {                                                            \
+            STREAM_LOOP(PATTERN, word)                                                                                 \
+        } else {                                                                                                       \
+            for (; i + 2 * LANES <= n; i += 2 * LANES) {                                                               \
+                F(store_halves)(out + i, PATTERN(word, F(load_halves), i));                                            \
+                F(store_halves)(out + i + LANES, PATTERN(word, F(load_halves), i + LANES));                            \
+            }                                                                                                          \
+        }                                                                                                              \
+        LAST_LOOP(PATTERN, word)                                                                                       \
+    }
+
+#define OF_X(word, LOAD, at) F(word)(LOAD(x + (at)))
+#define UNARY(name, LOOP)                                                                                              \
+    void K(name)(size_t n, const T *x, T *out) { LOOP(OF_X, name, 2, x == out) }
+
+UNARY(sqrt, FUNCTION_LOOP)
+UNARY(exp, FUNCTION_LOOP)
+UNARY(log, FUNCTION_LOOP)
+UNARY(tanh, FUNCTION_LOOP)
+UNARY(sigmoid, FUNCTION_LOOP)
+UNARY(erf, FUNCTION_LOOP)
+UNARY(relu, MEMORY_LOOP)
+UNARY(gelu, FUNCTION_LOOP)
+UNARY(silu, FUNCTION_LOOP)
 
 /* The loop is written out for each pattern of steps, so that a number is loaded once. */
-#define BINARY_LOOP(word, A, A_FIRST, B, B_FIRST)                                                                      \
-    {                                                                                                                  \
-        size_t i = 0;                                                                                                  \
-        for (; i + 4 * LANES <= n; i += 4 * LANES) {                                                                   \
-            const V y0 = F(word)(A(0), B(0)), y1 = F(word)(A(1), B(1));                                                \
-            const V y2 = F(word)(A(2), B(2)), y3 = F(word)(A(3), B(3));                                                \
-            F(store)(out + i, y0);                                                                                     \
-            F(store)(out + i + LANES, y1);                                                                             \
-            F(store)(out + i + 2 * LANES, y2);                                                                         \
-            F(store)(out + i + 3 * LANES, y3);                                                                         \
-        }                                                                                                              \
-        for (; i + LANES <= n; i += LANES)                                                                             \
-            F(store)(out + i, F(word)(A(0), B(0)));                                                                    \
-        if (i < n)                                                                                                     \
-            F(store_first)(out + i, n - i, F(word)(A_FIRST, B_FIRST));                                                 \
-    }
-#define FROM_A(j) F(load)(a + i + (j) * LANES)
-#define FROM_B(j) F(load)(b + i + (j) * LANES)
-#define FIRST_A F(load_first_or)(a + i, n - i, F(set1)(1))
-#define FIRST_B F(load_first_or)(b + i, n - i, F(set1)(1))
-#define NUMBER_A(j) number
-#define NUMBER_B(j) number
+#define OF_BOTH(word, LOAD, at) F(word)(LOAD(a + (at)), LOAD(b + (at)))
+#define OF_A(word, LOAD, at) F(word)(LOAD(a + (at)), number)
+#define OF_B(word, LOAD, at) F(word)(number, LOAD(b + (at)))
+#define OF_NONE(word, LOAD, at) number
 
 #define BINARY(name, word)                                                                                             \
     void K(name)(size_t n, const T *a, size_t a_step, const T *b, size_t b_step, T *out)                               \
@@ -51,20 +97,16 @@ UNARY(silu)
         if (n == 0)                                                                                                    \
             return;                                                                                                    \
         if (a_step && b_step)                                                                                          \
-            BINARY_LOOP(word, FROM_A, FIRST_A, FROM_B, FIRST_B)                                                        \
+            MEMORY_LOOP(OF_BOTH, word, 3, a == out || b == out)                                                        \
         else if (a_step) {                                                                                             \
             const V number = F(set1)(*b);                                                                              \
-            BINARY_LOOP(word, FROM_A, FIRST_A, NUMBER_B, number)                                                       \
+            MEMORY_LOOP(OF_A, word, 2, a == out)                                                                       \
         } else if (b_step) {                                                                                           \
             const V number = F(set1)(*a);                                                                              \
-            BINARY_LOOP(word, NUMBER_A, number, FROM_B, FIRST_B)                                                       \
+            MEMORY_LOOP(OF_B, word, 2, b == out)                                                                       \
         } else {                                                                                                       \
             const V number = F(word)(F(set1)(*a), F(set1)(*b));                                                        \
-            size_t i = 0;                                                                                              \
-            for (; i + LANES <= n; i += LANES)                                                                         \
-                F(store)(out + i, number);                                                                             \
-            if (i < n)                                                                                                 \
-                F(store_first)(out + i, n - i, number);                                                                \
+            FUNCTION_LOOP(OF_NONE, word, 1, 0)                                                                         \
         }                                                                                                              \
     }
 
@@ -73,56 +115,46 @@ BINARY(subtract, sub)
 BINARY(multiply, mul)
 BINARY(divide, div)
 
-#undef BINARY_LOOP
-#undef FROM_A
-#undef FROM_B
-#undef FIRST_A
-#undef FIRST_B
-#undef NUMBER_A
-#undef NUMBER_B
+#define OF_THREE(word, LOAD, at)                                                                                       \
+    F(word)(a_step ? LOAD(a + (at)) : a_number, b_step ? LOAD(b + (at)) : b_number, c_step ? LOAD(c + (at)) : c_number)
 
 void K(fma)(size_t n, const T *a, size_t a_step, const T *b, size_t b_step, const T *c, size_t c_step, T *out)
 {
     if (n == 0)
         return;
-    const V one = F(set1)(1), a_number = F(set1)(*a), b_number = F(set1)(*b), c_number = F(set1)(*c);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        const V x = a_step ? F(load)(a + i) : a_number, y = b_step ? F(load)(b + i) : b_number;
-        const V z = c_step ? F(load)(c + i) : c_number;
-        F(store)(out + i, F(fma_exact)(x, y, z));
-    }
-    if (i < n) {
-        const size_t rest = n - i;
-        const V x = a_step ? F(load_first_or)(a + i, rest, one) : a_number;
-        const V y = b_step ? F(load_first_or)(b + i, rest, one) : b_number;
-        const V z = c_step ? F(load_first_or)(c + i, rest, one) : c_number;
-        F(store_first)(out + i, rest, F(fma_exact)(x, y, z));
-    }
+    const V a_number = F(set1)(*a), b_number = F(set1)(*b), c_number = F(set1)(*c);
+    FUNCTION_LOOP(OF_THREE, fma_exact, 4, a == out || b == out || c == out)
 }
+
+#define UPDATED(word, LOAD, at) F(word)(factor, LOAD(x + (at)), LOAD(out + (at)))
+#define SCALED(word, LOAD, at) F(word)(factor, LOAD(x + (at)))
 
 void K(axpy)(size_t n, T alpha, const T *x, T *y)
 {
-    const V a = F(set1)(alpha);
-    size_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES)
-        for (size_t j = 0; j < 4; j++)
-            F(store)(y + i + j * LANES, F(fma)(a, F(load)(x + i + j * LANES), F(load)(y + i + j * LANES)));
-    for (; i + LANES <= n; i += LANES)
-        F(store)(y + i, F(fma)(a, F(load)(x + i), F(load)(y + i)));
-    if (i < n)
-        F(store_first)(y + i, n - i, F(fma)(a, F(load_first)(x + i, n - i), F(load_first)(y + i, n - i)));
+    const V factor = F(set1)(alpha);
+    T *out = y;
+    MEMORY_LOOP(UPDATED, fma, 2, 1)
 }
 
 void K(scale)(size_t n, T alpha, const T *x, T *out)
 {
-    const V a = F(set1)(alpha);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        F(store)(out + i, F(mul)(a, F(load)(x + i)));
-    if (i < n) /* 1, not 0: an infinite alpha raises no flag in the lanes behind the end */
-        F(store_first)(out + i, n - i, F(mul)(a, F(load_first_or)(x + i, n - i, F(set1)(1))));
+    const V factor = F(set1)(alpha);
+    MEMORY_LOOP(SCALED, mul, 2, x == out)
 }
 
+#undef IS_NEAR
+#undef LOAD_REST
+#undef LAST_LOOP
+#undef STREAM_LOOP
+#undef FUNCTION_LOOP
+#undef MEMORY_LOOP
+#undef OF_X
 #undef UNARY
+#undef OF_BOTH
+#undef OF_A
+#undef OF_B
+#undef OF_NONE
 #undef BINARY
+#undef OF_THREE
+#undef UPDATED
+#undef SCALED

@@ -113,32 +113,54 @@ MLOPT_INLINE V F(log)(V x)
     return F(log_normal)(x, F(zero)());
 }
 
-/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = 2^n (exp(r) - 1) + (2^n - 1), which keeps its digits
- * down to the smallest x */
+/* A quotient e / (1 + e) or 1 / (1 + e) within about one ULP: first, rounded, times what the rounding of the divisor and
+ * of e left out.  low is the rest of e, lost that of the divisor, inverse about one over the divisor. */
+MLOPT_INLINE V F(mend)(V first, V low, V lost, V inverse)
+{
+    return F(fma)(F(fnma)(first, lost, low), inverse, first);
+}
+
+/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = (2^n - 1) + 2^n (exp(r) - 1), a sum of two parts: the second holds what
+ * rounding the first left, so that nothing is lost down to the smallest x */
 MLOPT_INLINE V F(tanh)(V x)
 {
-    const V one = F(set1)(1), rounder = F(set1)(F(ROUNDER));
+    const V one = F(set1)(1), two = F(set1)(2), rounder = F(set1)(F(ROUNDER));
     const V magnitude = F(at_most)(F(abs)(x), F(TANH_ONE));
     const V y = F(add)(magnitude, magnitude);
     const V shifted = F(fma)(y, F(set1)((T)1.4426950408889634), rounder);
     const V r = F(exp_remainder)(y, F(sub)(shifted, rounder));
     const V curve = F(mul)(F(mul)(r, r), POLY(r, exp_poly));
     const V scale = F(from_int)(F(int_add)(F(as_int)(one), F(int_left)(F(as_int)(shifted))));
-    const V e = F(fma)(scale, curve, F(fma)(scale, r, F(sub)(scale, one)));
-    const V two = F(set1)(2), sum = F(add)(e, two);
-    if (IS_F32)
-        return F(copysign)(F(div)(e, sum), x);
-    /* one Newton step on the quotient takes what rounding e + 2 lost into account: 2 ULP hold for f64 too */
-    const V lost = F(sub)(e, F(sub)(sum, two)), inverse = F(div)(one, sum), first = F(mul)(e, inverse);
-    const V residual = F(fnma)(first, lost, F(fnma)(first, sum, e));
-    const V quotient = F(fma)(inverse, residual, first);
-    return F(copysign)(quotient, x);
+    const V whole = F(sub)(scale, one), part = F(add)(r, curve), part_low = F(sub)(curve, F(sub)(part, r));
+    const V grown = F(mul)(scale, part), e = F(add)(whole, grown);
+    const V low = F(fma)(scale, part_low, F(sub)(grown, F(sub)(e, whole)));
+    const V divisor = F(add)(e, two), lost = F(add)(F(sub)(e, F(sub)(divisor, two)), low);
+    const V first = F(div)(e, divisor);
+    const V inverse = F(mul)(F(sub)(one, first), F(set1)((T)0.5)); /* 1 - e / (e + 2) = 2 / (e + 2) */
+    /* near 1 there is nothing to mend, and no digits left in the inverse */
+    const V mended = F(select)(F(lt)(e, F(set1)(4096)), F(mend)(first, low, lost, inverse), first);
+    return F(copysign)(mended, x);
 }
 
+/* 1 / (1 + e) and, where x < 0, e / (1 + e) with e = exp(-|x|), in two parts as above */
 MLOPT_INLINE V F(sigmoid)(V x)
 {
-    const V e = F(exp)(F(neg)(F(abs)(x))), one = F(set1)(1);
-    return F(div)(F(select)(F(lt)(x, F(zero)()), e, one), F(add)(one, e));
+    const V one = F(set1)(1), rounder = F(set1)(F(ROUNDER)), magnitude = F(abs)(x);
+    const M negative = F(lt)(x, F(zero)()), normal = F(le)(magnitude, F(set1)(F(EXP_NORMAL)));
+    const V y = F(neg)(F(at_most)(magnitude, F(EXP_NORMAL)));
+    const V shifted = F(fma)(y, F(set1)((T)1.4426950408889634), rounder);
+    const V r = F(exp_remainder)(y, F(sub)(shifted, rounder));
+    const V part = F(fma)(F(mul)(r, r), POLY(r, exp_poly), r), power = F(add)(one, part);
+    const V scale = F(from_int)(F(int_add)(F(as_int)(one), F(int_left)(F(as_int)(shifted))));
+    V e = F(mul)(scale, power), low = F(mul)(scale, F(sub)(part, F(sub)(power, one)));
+    if (__builtin_expect(F(bits)(normal) != (1u << (LANES - 1) << 1) - 1, 0)) {
+        e = F(select)(normal, e, F(exp_any)(F(neg)(magnitude)));
+        low = F(select)(normal, low, F(zero)());
+    }
+    const V divisor = F(add)(one, e), lost = F(add)(F(sub)(e, F(sub)(divisor, one)), low);
+    const V first = F(div)(F(select)(negative, e, one), divisor);
+    const V inverse = F(select)(negative, F(sub)(one, first), first);
+    return F(mend)(first, F(select)(negative, low, F(zero)()), lost, inverse);
 }
 
 /* exp(-scale z^2) (1 + tiny correction for the rounding of z^2); z in a range where it is normal or 0 */
