@@ -10,7 +10,7 @@ SOURCES := pyproject.toml meson.build meson.options README.md \
 # or the source tree would be imported in place of what was built
 export PYTHONSAFEPATH := 1
 
-.PHONY: help dev demo test test-peers test-asan test-tsan test-emulated lint format docs bench bench-smoke clean
+.PHONY: help dev demo test test-peers test-ulp test-asan test-tsan test-emulated lint format docs bench bench-smoke clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -42,6 +42,9 @@ test-peers: $(VENV)/.with-test $(VENV)/.with-peers ## parity with other librarie
 
 test-asan: $(VENV)/.with-test ## the test suite under AddressSanitizer and UndefinedBehaviorSanitizer
 	PYTHON=$(CURDIR)/$(BIN)/python tools/test_asan.sh $(PYTEST_ARGS)
+
+test-ulp: $(VENV)/.with-test ## exp, log, tanh, sigmoid, erf on all 2^32 float32 patterns, on every tier
+	PYTHONPATH=tests $(BIN)/python -m kernels.every_float32
 
 test-tsan: ## the lock-free structures under ThreadSanitizer
 	tools/test_tsan.sh

@@ -65,8 +65,11 @@ def test_lists_frames_and_subclasses():
     assert mlopt.sum([[1.5], [2.5]], axis=0).tolist() == [4.0]
     pandas = pytest.importorskip("pandas")
     assert mlopt.max(pandas.Series([1.0, 4.0])) == 4
-    with pytest.raises(TypeError, match="masked"):
-        mlopt.sum(np.ma.masked_array([1.0, 2.0], [True, False]))
+    masked = np.ma.masked_array([1.0, 2.0], [True, False])
+    assert mlopt.sum(masked) == 2
+    for function in (mlopt.norm, mlopt.logsumexp, mlopt.softmax):
+        with pytest.raises(TypeError, match="masked"):
+            function(masked)
 
 
 @pytest.mark.parametrize("name", ["min", "max", "argmax"])
@@ -97,7 +100,7 @@ def test_errors_name_the_argument():
     with pytest.raises(TypeError, match="out must be an ndarray"):
         mlopt.sum(a, axis=1, out=[0, 0])
     with pytest.raises(TypeError):
-        mlopt.sum(a, axis=1, out=np.empty(2, np.int64))
+        mlopt.norm(a, axis=1, out=np.empty(2, np.int64))
 
 
 def test_large_arrays_and_ddof():

@@ -6,14 +6,14 @@
 /* The arrays of a binary kernel lie in the first-level cache together. */
 #define IS_NEAR(n) ((n) * sizeof(T) <= 10240)
 
-/* Whether to write out past the caches: `arrays` arrays of its length, itself among them, would fill the last one.
+/* Whether to write out past the caches: `arrays` arrays of its length, itself among them, do not fit the last one.
  * What is updated in place has been loaded anyway. */
 MLOPT_INLINE int F(leaves_caches)(size_t n, size_t arrays, int in_place)
 {
     if (in_place || n * sizeof(T) < ((size_t)1 << 20))
         return 0;
     const size_t last = mlopt_cpu_detect()->l3_bytes;
-    return n * sizeof(T) * arrays >= (last ? last : (size_t)32 << 20) / 4 * 3;
+    return n * sizeof(T) * arrays > (last ? last : (size_t)32 << 20);
 }
 
 #define LOAD_REST(p) F(load_first_or)(p, rest, F(set1)(1))
