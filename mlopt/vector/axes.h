@@ -140,16 +140,36 @@ static inline int mlopt_step(const mlopt_axis *axes, int count, int inner, size_
     return 0;
 }
 
+/* to[i] = from[i * step] */
+#define MLOPT_GATHER(type, bits)                                                                                       \
+    static inline void mlopt_gather_##type(bits *restrict to, const bits *restrict from, npy_intp step, size_t n)      \
+    {                                                                                                                  \
+        if (step == 2) { /* which compilers do with shuffles */                                                        \
+            for (size_t i = 0; i < n; i++)                                                                             \
+                to[i] = from[2 * i];                                                                                   \
+            return;                                                                                                    \
+        }                                                                                                              \
+        size_t i = 0;                                                                                                  \
+        for (; i + 4 <= n; i += 4, from += 4 * step) {                                                                 \
+            to[i] = from[0];                                                                                           \
+            to[i + 1] = from[step];                                                                                    \
+            to[i + 2] = from[2 * step];                                                                                \
+            to[i + 3] = from[3 * step];                                                                                \
+        }                                                                                                              \
+        for (; i < n; i++, from += step)                                                                               \
+            to[i] = *from;                                                                                             \
+    }
+MLOPT_GATHER(f32, float)
+MLOPT_GATHER(f64, double)
+
 static inline void mlopt_gather(char *to, const char *from, npy_intp stride, size_t n, size_t itemsize)
 {
     if (stride == (npy_intp)itemsize)
         memcpy(to, from, n * itemsize);
     else if (itemsize == 8)
-        for (size_t i = 0; i < n; i++)
-            memcpy(to + 8 * i, from + (npy_intp)i * stride, 8);
+        mlopt_gather_f64((double *)to, (const double *)from, stride / 8, n);
     else
-        for (size_t i = 0; i < n; i++)
-            memcpy(to + 4 * i, from + (npy_intp)i * stride, 4);
+        mlopt_gather_f32((float *)to, (const float *)from, stride / 4, n);
 }
 
 #define MLOPT_REDUCE_AXES(T, type)                                                                                     \

@@ -52,8 +52,8 @@ cdef enum:
 NAMES = ("sum", "mean", "var", "min", "max", "argmax", "norm", "logsumexp")
 
 
-# Other types than float32 and float64: NumPy's own functions, and the definition where NumPy has none.
-def _numpy_norm(a, axis, out, keepdims, ddof):
+# For types other than float32 and float64.
+def _numpy_norm(a, axis, out, keepdims):
     a = np.asarray(a)
     if not np.issubdtype(a.dtype, np.inexact):
         a = a.astype(np.float64)
@@ -61,7 +61,7 @@ def _numpy_norm(a, axis, out, keepdims, ddof):
     return _finish(np.asarray(np.sqrt(np.sum(squares, axis=axis, keepdims=keepdims))), out)
 
 
-def _numpy_logsumexp(a, axis, out, keepdims, ddof):
+def _numpy_logsumexp(a, axis, out, keepdims):
     a = _real(np.asarray(a), "logsumexp")
     if a.dtype.kind != "f" or a.dtype.itemsize < 4:
         return logsumexp(a.astype(np.float64), axis, out=out, keepdims=keepdims)
@@ -72,16 +72,16 @@ def _numpy_logsumexp(a, axis, out, keepdims, ddof):
     return _finish(result if keepdims else result.reshape(np.sum(a, axis=axis).shape), out)
 
 
-FALLBACK = {
-    SUM: lambda a, axis, out, keepdims, ddof: np.sum(a, axis=axis, out=out, keepdims=keepdims),
-    MEAN: lambda a, axis, out, keepdims, ddof: np.mean(a, axis=axis, out=out, keepdims=keepdims),
-    VAR: lambda a, axis, out, keepdims, ddof: np.var(a, axis=axis, out=out, keepdims=keepdims, ddof=ddof),
-    MIN: lambda a, axis, out, keepdims, ddof: np.min(a, axis=axis, out=out, keepdims=keepdims),
-    MAX: lambda a, axis, out, keepdims, ddof: np.max(a, axis=axis, out=out, keepdims=keepdims),
-    ARGMAX: lambda a, axis, out, keepdims, ddof: np.argmax(a, axis=axis, out=out, keepdims=keepdims),
-    NORM: _numpy_norm,
-    LOGSUMEXP: _numpy_logsumexp,
-}
+def _numpy(int operation, a, axis, out, keepdims, ddof):
+    """NumPy's own function, or the definition where NumPy has none."""
+    if operation == NORM:
+        return _numpy_norm(a, axis, out, keepdims)
+    if operation == LOGSUMEXP:
+        return _numpy_logsumexp(a, axis, out, keepdims)
+    keywords = {"ddof": ddof} if operation == VAR else {}
+    if keepdims:  # which the methods of subclasses need not know
+        keywords["keepdims"] = True
+    return getattr(np, NAMES[operation])(a, axis=axis, out=out, **keywords)
 
 
 def _real(a, name):
@@ -204,10 +204,10 @@ cdef object reduce_axes(mlopt_operation operation, object array, object axis, ob
     if has_own_functions(array):
         if operation in (NORM, LOGSUMEXP) and isinstance(array, np.ma.MaskedArray):
             raise TypeError(f"{NAMES[operation]}: masked arrays are not supported; fill or compress the array first")
-        return FALLBACK[operation](array, axis, out, keepdims, ddof)
+        return _numpy(operation, array, axis, out, keepdims, ddof)
     a = <cnp.ndarray>array if type(array) is cnp.ndarray else np.asarray(array)
     if not is_ours(a) or cnp.PyArray_NDIM(a) == 0:
-        return FALLBACK[operation](a, axis, out, keepdims, ddof)
+        return _numpy(operation, a, axis, out, keepdims, ddof)
     count = read_axes(axis, a, reduced)
     if operation == ARGMAX and axis is not None and not hasattr(axis, "__index__"):
         raise TypeError(f"axis must be an integer or None for argmax, not {axis!r}")
@@ -216,9 +216,9 @@ cdef object reduce_axes(mlopt_operation operation, object array, object axis, ob
             length *= cnp.PyArray_DIM(a, i)
     if out is not None and operation <= ARGMAX and isinstance(out, np.ndarray) and \
             out.dtype != (np.intp if operation == ARGMAX else a.dtype):
-        return FALLBACK[operation](a, axis, out, keepdims, ddof)  # NumPy computes in the type of out
+        return _numpy(operation, a, axis, out, keepdims, ddof)  # NumPy computes in the type of out
     if length == 0 or (operation == VAR and ddof >= length):  # NumPy's errors, identities and warnings
-        return FALLBACK[operation](a, axis, out, keepdims, ddof)
+        return _numpy(operation, a, axis, out, keepdims, ddof)
 
     r.table = current_table()
     r.operation = operation

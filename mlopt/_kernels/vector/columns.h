@@ -27,83 +27,80 @@ MLOPT_INLINE size_t F(first_half)(size_t rows)
     return half;
 }
 
-/* Sums of terms, pairwise over chains of rows.  TERM(x, center) is a term of a column whose center is `center`; there
- * are `parts` sums over terms, the second over SECOND(x, center), which stands STRIP elements behind the first.
+/* The width of vector i, of which only the last may be short. */
+#define IN_LAST(i) ((i) + 1 < vectors ? LANES : left)
+
+/* Sums of terms, pairwise over chains of rows.  TERM(sum, x, center) adds the term of a column whose center is `center`;
+ * there are `parts` sums of terms, the second over SECOND, which stands STRIP elements behind the first.
  *
- * A chain adds CHAIN rows; where a strip is narrower than the additions' latency, eight chains run at once and are
- * joined as the recursion would join them. */
+ * A chain adds CHAIN rows.  Where a strip has fewer vectors than it takes to hide the latency of an addition, several
+ * chains run at once and are joined as the recursion would join them. */
 #define PAIRWISE_COLUMNS(name, parts, TERM, SECOND)                                                                    \
-    MLOPT_INLINE void F(name##_chains)(size_t rows, size_t left, const T *x, ptrdiff_t row, V center, T *out,          \
-                                       const int chains)                                                               \
+    MLOPT_INLINE void F(name##_chains)(size_t rows, size_t left, const T *x, ptrdiff_t row, const T *center, T *out,   \
+                                       const int vectors, const int chains)                                            \
     {                                                                                                                  \
-        V sums[8], seconds[8];                                                                                         \
+        V sums[8], seconds[8], middle[4];                                                                              \
         MLOPT_UNROLL_FULLY                                                                                             \
-        for (int j = 0; j < chains; j++)                                                                               \
-            sums[j] = seconds[j] = F(zero)();                                                                          \
+        for (int k = 0; k < vectors * chains; k++)                                                                     \
+            sums[k] = seconds[k] = F(zero)();                                                                          \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (int i = 0; i < vectors; i++)                                                                              \
+            middle[i] = center ? F(load_some)(center + (size_t)i * LANES, IN_LAST(i)) : F(zero)();                     \
         for (size_t r = 0; r < rows; r++) {                                                                            \
             MLOPT_UNROLL_FULLY                                                                                         \
-            for (int j = 0; j < chains; j++) {                                                                         \
-                const V v = F(load_some)(x + ((ptrdiff_t)r + j * CHAIN) * row, left);                                  \
-                sums[j] = TERM(sums[j], v, center);                                                                    \
+            for (int k = 0; k < vectors * chains; k++) {                                                               \
+                const int i = k % vectors, chain = k / vectors;                                                        \
+                const T *at = x + ((ptrdiff_t)r + chain * CHAIN) * row + (ptrdiff_t)((size_t)i * LANES);               \
+                const V v = F(load_some)(at, IN_LAST(i));                                                              \
+                sums[k] = TERM(sums[k], v, middle[i]);                                                                 \
                 if (parts == 2)                                                                                        \
-                    seconds[j] = SECOND(seconds[j], v, center);                                                        \
+                    seconds[k] = SECOND(seconds[k], v, middle[i]);                                                     \
             }                                                                                                          \
         }                                                                                                              \
         MLOPT_UNROLL_FULLY                                                                                             \
-        for (int step = 1; step < chains; step *= 2) {                                                                 \
+        for (int step = vectors; step < vectors * chains; step *= 2) {                                                 \
             MLOPT_UNROLL_FULLY                                                                                         \
-            for (int j = 0; j + step < chains; j += 2 * step) {                                                        \
-                sums[j] = F(add)(sums[j], sums[j + step]);                                                             \
-                seconds[j] = F(add)(seconds[j], seconds[j + step]);                                                    \
-            }                                                                                                          \
-        }                                                                                                              \
-        F(store_some)(out, left, sums[0]);                                                                             \
-        if (parts == 2)                                                                                                \
-            F(store_some)(out + STRIP, left, seconds[0]);                                                              \
-    }                                                                                                                  \
-    MLOPT_INLINE void F(name##_chain)(size_t rows, size_t columns, const T *x, ptrdiff_t row, const T *center, T *out) \
-    {                                                                                                                  \
-        size_t c = 0;                                                                                                  \
-        for (; c + 4 * LANES <= columns; c += 4 * LANES) {                                                             \
-            V sums[4], seconds[4];                                                                                     \
-            MLOPT_UNROLL_FULLY                                                                                         \
-            for (int j = 0; j < 4; j++)                                                                                \
-                sums[j] = seconds[j] = F(zero)();                                                                      \
-            for (size_t r = 0; r < rows; r++) {                                                                        \
-                MLOPT_UNROLL_FULLY                                                                                     \
-                for (int j = 0; j < 4; j++) {                                                                          \
-                    const V v = F(load)(x + (ptrdiff_t)r * row + c + (size_t)j * LANES);                               \
-                    const V middle = center ? F(load)(center + c + (size_t)j * LANES) : F(zero)();                     \
-                    sums[j] = TERM(sums[j], v, middle);                                                                \
+            for (int k = 0; k < vectors * chains; k++)                                                                 \
+                if (k / step % 2 == 0 && k % step < vectors && k + step < 8) {                                         \
+                    sums[k] = F(add)(sums[k], sums[k + step]);                                                         \
                     if (parts == 2)                                                                                    \
-                        seconds[j] = SECOND(seconds[j], v, middle);                                                    \
+                        seconds[k] = F(add)(seconds[k], seconds[k + step]);                                            \
                 }                                                                                                      \
-            }                                                                                                          \
-            MLOPT_UNROLL_FULLY                                                                                         \
-            for (int j = 0; j < 4; j++) {                                                                              \
-                F(store)(out + c + (size_t)j * LANES, sums[j]);                                                        \
-                if (parts == 2)                                                                                        \
-                    F(store)(out + STRIP + c + (size_t)j * LANES, seconds[j]);                                         \
-            }                                                                                                          \
         }                                                                                                              \
-        for (; c < columns; c += LANES) {                                                                              \
-            const size_t left = F(smaller)(columns - c, LANES);                                                        \
-            const V middle = center ? F(load_some)(center + c, left) : F(zero)();                                      \
-            F(name##_chains)(rows, left, x + c, row, middle, out + c, 1);                                              \
+        MLOPT_UNROLL_FULLY                                                                                             \
+        for (int i = 0; i < vectors; i++) {                                                                            \
+            F(store_some)(out + (size_t)i * LANES, IN_LAST(i), sums[i]);                                               \
+            if (parts == 2)                                                                                            \
+                F(store_some)(out + STRIP + (size_t)i * LANES, IN_LAST(i), seconds[i]);                                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* as many chains as there are rows for */                                                                         \
+    MLOPT_INLINE void F(name##_leaf)(size_t rows, size_t columns, const T *x, ptrdiff_t row, const T *center, T *out)  \
+    {                                                                                                                  \
+        const size_t vectors = (columns + LANES - 1) / LANES, last = columns - (vectors - 1) * LANES;                  \
+        const size_t chain = F(smaller)(rows, CHAIN);                                                                  \
+        if (rows == 8 * CHAIN)                                                                                         \
+            F(name##_chains)(chain, last, x, row, center, out, 1, 8);                                                  \
+        else if (rows == 4 * CHAIN)                                                                                    \
+            F(name##_chains)(chain, last, x, row, center, out, 2, 4);                                                  \
+        else if (rows == 2 * CHAIN && vectors == 4)                                                                    \
+            F(name##_chains)(chain, last, x, row, center, out, 4, 2);                                                  \
+        else if (rows == 2 * CHAIN)                                                                                    \
+            F(name##_chains)(chain, last, x, row, center, out, 3, 2);                                                  \
+        else {                                                                                                         \
+            size_t c = 0;                                                                                              \
+            for (; c + 4 * LANES <= columns; c += 4 * LANES)                                                           \
+                F(name##_chains)(rows, LANES, x + c, row, center ? center + c : NULL, out + c, 4, 1);                  \
+            for (; c < columns; c += LANES)                                                                            \
+                F(name##_chains)(rows, F(smaller)(columns - c, LANES), x + c, row, center ? center + c : NULL,         \
+                                 out + c, 1, 1);                                                                       \
         }                                                                                                              \
     }                                                                                                                  \
     static void F(name##_strip)(size_t rows, size_t columns, const T *x, ptrdiff_t row, const T *center, T *out)       \
     {                                                                                                                  \
-        if (rows == 8 * CHAIN && columns <= 2 * LANES) {                                                               \
-            for (size_t c = 0; c < columns; c += LANES) {                                                              \
-                const size_t left = F(smaller)(columns - c, LANES);                                                    \
-                const V middle = center ? F(load_some)(center + c, left) : F(zero)();                                  \
-                F(name##_chains)(CHAIN, left, x + c, row, middle, out + c, 8);                                         \
-            }                                                                                                          \
-            return;                                                                                                    \
-        }                                                                                                              \
-        if (rows <= CHAIN) {                                                                                           \
-            F(name##_chain)(rows, columns, x, row, center, out);                                                       \
+        const size_t chains = columns <= LANES ? 8 : columns <= 2 * LANES ? 4 : columns <= 4 * LANES ? 2 : 1;          \
+        if (rows <= CHAIN || rows == chains * CHAIN) {                                                                 \
+            F(name##_leaf)(rows, columns, x, row, center, out);                                                        \
             return;                                                                                                    \
         }                                                                                                              \
         T rest[parts * STRIP];                                                                                         \
@@ -222,6 +219,12 @@ EXTREME_COLUMNS(max_columns, max, (T)-INFINITY)
 /* Rows whose numbers are exact in every element type. */
 #define NUMBERED 65536
 
+/* Larger, or the first NaN. */
+MLOPT_INLINE M F(is_better)(V v, V largest)
+{
+    return F(mask_or)(F(lt)(largest, v), F(mask_and)(F(unordered)(v, v), F(eq)(largest, largest)));
+}
+
 /* The largest of each column from row `first` on, and its row as a number; a NaN is the largest. */
 MLOPT_INLINE void F(argmax_run)(size_t first, size_t rows, size_t left, const T *x, ptrdiff_t row, T *best, T *where)
 {
@@ -229,14 +232,52 @@ MLOPT_INLINE void F(argmax_run)(size_t first, size_t rows, size_t left, const T 
     V largest = F(load_some)(best, left), place = F(load_some)(where, left), number = F(set1)((T)first);
     for (size_t r = 0; r < rows; r++) {
         const V v = F(load_some)(x + (ptrdiff_t)r * row, left);
-        const M first_nan = F(mask_and)(F(unordered)(v, v), F(eq)(largest, largest));
-        const M better = F(mask_or)(F(lt)(largest, v), first_nan);
+        const M better = F(is_better)(v, largest);
         largest = F(select)(better, v, largest);
         place = F(select)(better, number, place);
         number = F(add)(number, one);
     }
     F(store_some)(best, left, largest);
     F(store_some)(where, left, place);
+}
+
+/* The same for one vector of columns: four quarters of the rows at once, since each waits for its own comparisons. */
+static void F(argmax_quarters)(size_t rows, size_t left, const T *x, ptrdiff_t row, T *best, T *where)
+{
+    T others[3][LANES], places[3][LANES];
+    const size_t quarter = rows / 4;
+    if (quarter == 0) {
+        F(argmax_run)(0, rows, left, x, row, best, where);
+        return;
+    }
+    V largest[4], place[4], number = F(zero)();
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < 4; j++) {
+        largest[j] = F(load_some)(x + (ptrdiff_t)((size_t)j * quarter) * row, left);
+        place[j] = F(zero)();
+    }
+    for (size_t r = 1; r < quarter; r++) {
+        number = F(add)(number, F(set1)(1));
+        MLOPT_UNROLL_FULLY
+        for (int j = 0; j < 4; j++) {
+            const V v = F(load_some)(x + (ptrdiff_t)(r + (size_t)j * quarter) * row, left);
+            const M better = F(is_better)(v, largest[j]);
+            largest[j] = F(select)(better, v, largest[j]);
+            place[j] = F(select)(better, number, place[j]);
+        }
+    }
+    F(store_some)(best, left, largest[0]);
+    F(store_some)(where, left, place[0]);
+    for (size_t j = 1; j < 4; j++) {
+        F(store_some)(others[j - 1], left, largest[j]);
+        F(store_some)(places[j - 1], left, place[j]);
+        for (size_t c = 0; c < left; c++)
+            if (others[j - 1][c] > best[c] || (others[j - 1][c] != others[j - 1][c] && best[c] == best[c])) {
+                best[c] = others[j - 1][c];
+                where[c] = places[j - 1][c] + (T)(j * quarter);
+            }
+    }
+    F(argmax_run)(4 * quarter, rows - 4 * quarter, left, x + (ptrdiff_t)(4 * quarter) * row, row, best, where);
 }
 
 void K(argmax_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, size_t *out)
@@ -246,15 +287,18 @@ void K(argmax_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, s
         const size_t width = F(smaller)(columns - strip, STRIP);
         for (size_t top = 0; top < rows; top += NUMBERED) {
             const T *from = x + (ptrdiff_t)top * row + strip;
-            const size_t some = F(smaller)(rows - top, NUMBERED), run = width <= LANES ? some : RUN;
+            const size_t some = F(smaller)(rows - top, NUMBERED);
             for (size_t c = 0; c < width; c++) {
                 best[c] = from[c];
                 where[c] = 0;
             }
-            for (size_t r = 0; r < some; r += run)
-                for (size_t c = 0; c < width; c += LANES)
-                    F(argmax_run)(r, F(smaller)(some - r, run), F(smaller)(width - c, LANES),
-                                  from + (ptrdiff_t)r * row + c, row, best + c, where + c);
+            if (width <= LANES)
+                F(argmax_quarters)(some, width, from, row, best, where);
+            else
+                for (size_t r = 0; r < some; r += RUN)
+                    for (size_t c = 0; c < width; c += LANES)
+                        F(argmax_run)(r, F(smaller)(some - r, RUN), F(smaller)(width - c, LANES),
+                                      from + (ptrdiff_t)r * row + c, row, best + c, where + c);
             for (size_t c = 0; c < width; c++)
                 if (top == 0 || best[c] > all[c] || (best[c] != best[c] && all[c] == all[c])) {
                     all[c] = best[c];
@@ -305,6 +349,7 @@ void K(softmax_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, 
 
 #undef STRIP
 #undef CHAIN
+#undef IN_LAST
 #undef PAIRWISE_COLUMNS
 #undef SUM_COLUMNS
 #undef RUN
