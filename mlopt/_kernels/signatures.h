@@ -60,7 +60,7 @@ typedef struct mlopt_gemm_blocks {
     typedef void mlopt_scale_##type(size_t n, T alpha, const T *x, T *out);                                            \
     /* out = f(x), where each element depends on the whole row */                                                      \
     typedef void mlopt_row_##type(size_t n, const T *x, T *out);                                                       \
-    /* out[c] = the reduction of column c of a matrix; row is the step from one row to the next, which may be         \
+    /* out[c] = the reduction of column c of a matrix; row is the step from one row to the next, which may be          \
      * negative or shorter than the row; rows >= 1 where the reduction has no identity */                              \
     typedef void mlopt_columns_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row, T *out);                 \
     typedef void mlopt_argcolumns_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row, size_t *out);         \

@@ -26,10 +26,10 @@ typedef struct mlopt_strided {
             return (T *)(uintptr_t)from;                                                                               \
         if (x->is_f64)                                                                                                 \
             for (size_t i = 0; i < n; i++)                                                                             \
-                buffer[i] = (T) * (const double *)(from + (ptrdiff_t)i * x->stride);                                   \
+                buffer[i] = (T)*(const double *)(from + (ptrdiff_t)i * x->stride);                                     \
         else                                                                                                           \
             for (size_t i = 0; i < n; i++)                                                                             \
-                buffer[i] = (T) * (const float *)(from + (ptrdiff_t)i * x->stride);                                    \
+                buffer[i] = (T)*(const float *)(from + (ptrdiff_t)i * x->stride);                                      \
         return buffer;                                                                                                 \
     }                                                                                                                  \
                                                                                                                        \

@@ -40,7 +40,8 @@ cdef inline int vector_type(object x) noexcept:
 
 # Whether it is a vector of the machine's own floats or doubles, with any stride.
 cdef inline bint is_vector(object x) noexcept:
-    return (isinstance(x, cnp.ndarray) and not isinstance(x, np.ma.MaskedArray) and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
+    return (isinstance(x, cnp.ndarray) and not isinstance(x, np.ma.MaskedArray)
+            and cnp.PyArray_NDIM(<cnp.ndarray>x) == 1
             and cnp.PyArray_TYPE(<cnp.ndarray>x) in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE)
             and cnp.PyArray_ISBEHAVED_RO(<cnp.ndarray>x))
 

@@ -327,7 +327,8 @@ static inline void mlopt_gather(char *to, const char *from, npy_intp stride, siz
         do {                                                                                                           \
             for (size_t i = 0; i < last->size;) {                                                                      \
                 const size_t room = MLOPT_PIECE - filled, rest = last->size - i, some = rest < room ? rest : room;     \
-                mlopt_gather((char *)(buffer + filled), x + (npy_intp)i * last->stride, last->stride, some, sizeof(T)); \
+                mlopt_gather((char *)(buffer + filled), x + (npy_intp)i * last->stride, last->stride, some,            \
+                             sizeof(T));                                                                               \
                 i += some;                                                                                             \
                 filled += some;                                                                                        \
                 if (filled == MLOPT_PIECE) {                                                                           \
@@ -444,7 +445,7 @@ static inline void mlopt_gather(char *to, const char *from, npy_intp stride, siz
             if (rows)                                                                                                  \
                 table->softmax_##type(axis->size, (const T *)from, (T *)(out + at));                                   \
             else                                                                                                       \
-                table->softmax_columns_##type(axis->size, others[count - 1].size, (const T *)from,             \
+                table->softmax_columns_##type(axis->size, others[count - 1].size, (const T *)from,                     \
                                               axis->stride / (npy_intp)sizeof(T), (T *)(out + at),                     \
                                               axis->other / (npy_intp)sizeof(T));                                      \
         } while (mlopt_step(others, count, !rows, index, &from));                                                      \

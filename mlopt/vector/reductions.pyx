@@ -249,10 +249,20 @@ def sum(a, axis=None, *, out=None, bint keepdims=False):
     ndarray or scalar
         Of the type of `a` for float32 and float64, else as :func:`numpy.sum`.
 
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`numpy.sum` where an axis does not exist, or `out` does not fit.
+
     Notes
     -----
-    Several accumulators over short blocks, block sums added pairwise: the error is at most
-    24 eps times the sum of the absolute values, the order fixed by the length alone.
+    Several accumulators over short blocks, block sums added pairwise: the error is at most 24 eps times the sum of the
+    absolute values. Elements are added as they lie in memory, in an order that the shape and the order of the axes in
+    memory fix: alignment, steps and threads change nothing. The array is never copied as a whole. Unlike NumPy's, the
+    reductions raise no floating-point warnings.
+
+    NumPy's own function reduces every other type, NumPy's subclasses (masked arrays among them), and an array into an
+    `out` of another type. A pandas Series is its values, NaN included.
 
     Examples
     --------
@@ -286,7 +296,7 @@ def var(a, axis=None, *, out=None, double ddof=0, bint keepdims=False):
     Parameters
     ----------
     ddof : float, default: 0
-        The divisor is ``n - ddof``.
+        The divisor is ``n - ddof``; where it is not positive, the result and the warning are NumPy's.
 
     Notes
     -----
@@ -377,7 +387,7 @@ def logsumexp(a, axis=None, *, out=None, bint keepdims=False):
     Returns
     -------
     ndarray or scalar
-        -inf for an empty axis; float64 for input that is not float32.
+        -inf for an empty axis; of the type of `a` for float32, float64 and long double, else float64.
 
     Examples
     --------
@@ -394,11 +404,11 @@ def softmax(a, axis=-1, *, out=None):
     Parameters
     ----------
     a : array_like
-        Input of at least one dimension; anything but float32 is computed in float64.
+        Real numbers of at least one dimension; anything but float32 is computed in float64.
     axis : int, default: -1
         The axis along which the result sums to 1.
     out : ndarray, optional
-        Where to store the result, of the same shape and type; may be `a`.
+        Where to store the result, of the same shape and type, in any layout; may be `a`.
 
     Returns
     -------
@@ -411,7 +421,7 @@ def softmax(a, axis=-1, *, out=None):
     >>> mlopt.softmax(np.zeros(4))
     array([0.25, 0.25, 0.25, 0.25])
     """
-    cdef cnp.ndarray x, result, source
+    cdef cnp.ndarray x, result
     cdef const mlopt_kernels *table
     cdef bint is_f64, direct
     cdef int place

@@ -66,8 +66,12 @@ def test_moments_columns(name, type, bound, tier, shape, observed):
     growth = shape[0] if tier == "reference" else 1
     center = wide.mean(0)
     exact = ((wide - center) ** 2).sum(0)
-    observed(f"{name}_{type} mean", tier, float(np.max(np.abs(mean[1:] - center) / (eps * np.abs(wide).mean(0)))),
-             bound * growth)
+    observed(
+        f"{name}_{type} mean",
+        tier,
+        float(np.max(np.abs(mean[1:] - center) / (eps * np.abs(wide).mean(0)))),
+        bound * growth,
+    )
     error = np.abs(squares[1:] - exact) / (eps * np.maximum(exact, eps))
     observed(f"{name}_{type} squares", tier, float(np.max(error)), bound * growth)
 

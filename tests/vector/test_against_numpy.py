@@ -1,4 +1,4 @@
-"""The reductions against NumPy's functions of the same name: any type, layout, axis, out, and what NumPy does on errors."""
+"""The reductions against NumPy's functions of the same name: any type, layout, axis, out, and errors."""
 
 import warnings
 
@@ -52,7 +52,7 @@ def layouts(draw, dtypes=tuple(DTYPES), min_side=0, max_dims=4):
     big = np.asarray(rng.integers(-9, 9, [size * abs(step) for size, step in zip(shape, steps, strict=True)]))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        a = big.astype(np.complex128 if dtype.kind == "c" else np.float64).astype(dtype, order=draw(st.sampled_from("CF")))
+        a = big.astype(np.float64).astype(dtype, order=draw(st.sampled_from("CF")))
     a = a[tuple(slice(None, None, step) for step in steps)] if shape else a
     a = a.transpose(draw(st.permutations(range(a.ndim))))
     if a.ndim and draw(st.integers(0, 9)) == 0:
@@ -95,7 +95,7 @@ def test_out(data):
     with np.errstate(all="ignore"):
         expected = np.asarray(getattr(np, name)(a, axis))
     shape = data.draw(st.sampled_from([expected.shape, expected.shape, expected.shape, (7,), (*expected.shape, 1)]))
-    dtype = data.draw(st.sampled_from([expected.dtype, expected.dtype, np.float32, np.float64, np.int64, np.complex128]))
+    dtype = data.draw(st.sampled_from([expected.dtype, expected.dtype, "f4", "f8", "i8", "D"]))
     order = data.draw(st.sampled_from("CF"))
     mine, theirs_out = np.zeros(shape, dtype, order), np.zeros(shape, dtype, order)
     ours = outcome(getattr(mlopt, name), a, axis, out=mine)
@@ -133,13 +133,14 @@ def test_layout_changes_nothing(name, dtype):
         for axes in ((0, 2), (1, 3), (0, 3), (0, 1, 2)):
             kept = tuple(i for i in range(4) if i not in axes)
             lines = np.ascontiguousarray(deep.transpose(kept + axes)).reshape(*(deep.shape[i] for i in kept), -1)
-            np.testing.assert_allclose(
-                function(deep, axes), function(lines, -1), rtol=64 * np.finfo(dtype).eps, atol=1e-4 if dtype == "f4" else 1e-13
-            )
+            eps = np.finfo(dtype).eps
+            np.testing.assert_allclose(function(deep, axes), function(lines, -1), rtol=64 * eps, atol=512 * eps)
     for axis in range(4):
         result = function(deep, axis)
-        np.testing.assert_array_equal(function(deep.transpose(3, 1, 0, 2), (3, 1, 0, 2).index(axis)),
-                                      result.transpose([i - (i > axis) for i in (3, 1, 0, 2) if i != axis]))
+        np.testing.assert_array_equal(
+            function(deep.transpose(3, 1, 0, 2), (3, 1, 0, 2).index(axis)),
+            result.transpose([i - (i > axis) for i in (3, 1, 0, 2) if i != axis]),
+        )
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")

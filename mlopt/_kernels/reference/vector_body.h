@@ -149,7 +149,7 @@ T K(logsumexp)(size_t n, const T *x)
     }
 
 COLUMNS(sum_columns, 0, so_far + v)
-COLUMNS(squares_columns, 0, so_far + v *v)
+COLUMNS(squares_columns, 0, so_far + v * v)
 COLUMNS(min_columns, (T)INFINITY, so_far != so_far || so_far < v ? so_far : v)
 COLUMNS(max_columns, (T)-INFINITY, so_far != so_far || so_far > v ? so_far : v)
 

@@ -30,8 +30,8 @@ MLOPT_INLINE size_t F(first_half)(size_t rows)
 /* The width of vector i, of which only the last may be short. */
 #define IN_LAST(i) ((i) + 1 < vectors ? LANES : left)
 
-/* Sums of terms, pairwise over chains of rows.  TERM(sum, x, center) adds the term of a column whose center is `center`;
- * there are `parts` sums of terms, the second over SECOND, which stands STRIP elements behind the first.
+/* Sums of terms, pairwise over chains of rows.  TERM(sum, x, center) adds the term of a column whose center is
+ * `center`; there are `parts` sums of terms, the second over SECOND, which stands STRIP elements behind the first.
  *
  * A chain adds CHAIN rows.  Where a strip has fewer vectors than it takes to hide the latency of an addition, several
  * chains run at once and are joined as the recursion would join them. */
@@ -332,7 +332,8 @@ void K(softmax_columns)(size_t rows, size_t columns, const T *x, ptrdiff_t row, 
             T *to = out + (ptrdiff_t)r * out_row + strip;
             for (size_t c = 0; c < width; c += LANES) {
                 const size_t left = F(smaller)(width - c, LANES);
-                F(store_some)(to + c, left, F(exp)(F(sub)(F(load_some)(from + c, left), F(load_some)(largest + c, left))));
+                F(store_some)(to + c, left,
+                              F(exp)(F(sub)(F(load_some)(from + c, left), F(load_some)(largest + c, left))));
             }
         }
         F(sums_strip)(rows, width, out + strip, out_row, NULL, sums);

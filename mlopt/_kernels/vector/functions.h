@@ -113,15 +113,12 @@ MLOPT_INLINE V F(log)(V x)
     return F(log_normal)(x, F(zero)());
 }
 
-/* A quotient e / (1 + e) or 1 / (1 + e) within about one ULP: first, rounded, times what the rounding of the divisor and
- * of e left out.  low is the rest of e, lost that of the divisor, inverse about one over the divisor. */
-MLOPT_INLINE V F(mend)(V first, V low, V lost, V inverse)
-{
-    return F(fma)(F(fnma)(first, lost, low), inverse, first);
-}
+/* A quotient e / (1 + e) or 1 / (1 + e) within about one ULP: first, rounded, times what the rounding of the divisor
+ * and of e left out.  low is the rest of e, lost that of the divisor, inverse about one over the divisor. */
+MLOPT_INLINE V F(mend)(V first, V low, V lost, V inverse) { return F(fma)(F(fnma)(first, lost, low), inverse, first); }
 
-/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = (2^n - 1) + 2^n (exp(r) - 1), a sum of two parts: the second holds what
- * rounding the first left, so that nothing is lost down to the smallest x */
+/* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = (2^n - 1) + 2^n (exp(r) - 1), a sum of two parts: the second holds
+ * what rounding the first left, so that nothing is lost down to the smallest x */
 MLOPT_INLINE V F(tanh)(V x)
 {
     const V one = F(set1)(1), two = F(set1)(2), rounder = F(set1)(F(ROUNDER));

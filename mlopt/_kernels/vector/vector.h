@@ -1,6 +1,6 @@
-/* Contract of the vector family: elementwise functions, reductions, scaled updates, rows.
+/* Contract of the vector family: elementwise functions, reductions of vectors and of columns, scaled updates, rows.
  *
- * The bodies are elementwise.h and reduce.h (over simd/), compiled once per vector tier and element
+ * The bodies are elementwise.h, reduce.h and columns.h (over simd/), compiled once per vector tier and element
  * type by vector.c; reference/vector.c is the scalar form.  Prototypes: signatures.h.  The common
  * rules for lengths, alignment and aliasing stand there too.
  *
@@ -26,8 +26,16 @@
  *   softmax: every element within bound ULP of the exact quotient, plus the error of the input's
  *   difference from the maximum; rows sum to 1 within n eps.
  *
+ *   *_columns: as the function of a vector, for each column.  Sums are pairwise over chains of 16 rows, moments take
+ * the deviations from the column's mean in a second pass, argmax numbers the first of equals, softmax and logsumexp
+ * take the column's maximum first.  A column's result depends on its own elements alone, not on what stands beside it.
+ *
+ * Memory
+ *   Elementwise functions whose arrays together do not fit the last-level cache store past the caches, unless they
+ *   work in place.
+ *
  * Aliasing
- *   out may be an input.  softmax may run in place.
+ *   out may be an input.  softmax and softmax_columns may run in place; the other columns kernels may not.
  */
 #ifndef MLOPT_VECTOR_H
 #define MLOPT_VECTOR_H
