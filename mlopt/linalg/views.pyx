@@ -23,6 +23,7 @@ cdef int product_f32(size_t m, size_t n, size_t k, const float *a, ptrdiff_t a_r
     job.b, job.b_row, job.b_column = b, b_row // <ptrdiff_t>sizeof(float), b_column // <ptrdiff_t>sizeof(float)
     job.c, job.c_row, job.c_column = c, c_row // <ptrdiff_t>sizeof(float), c_column // <ptrdiff_t>sizeof(float)
     job.accumulate = 0
+    job.packed = NULL
     if run_f32(current_table_nogil(), &job, 1) != 0:
         with gil:
             raise MemoryError("no memory for the workspace of a matrix product")
@@ -38,6 +39,7 @@ cdef int product_f64(size_t m, size_t n, size_t k, const double *a, ptrdiff_t a_
     job.b, job.b_row, job.b_column = b, b_row // <ptrdiff_t>sizeof(double), b_column // <ptrdiff_t>sizeof(double)
     job.c, job.c_row, job.c_column = c, c_row // <ptrdiff_t>sizeof(double), c_column // <ptrdiff_t>sizeof(double)
     job.accumulate = 0
+    job.packed = NULL
     if run_f64(current_table_nogil(), &job, 1) != 0:
         with gil:
             raise MemoryError("no memory for the workspace of a matrix product")
