@@ -40,6 +40,9 @@
 #define MLOPT_GEMM_SMALL ((size_t)256 * 1024)
 #define MLOPT_GEMM_RESIDENT ((size_t)512 * 1024)
 
+/* Bytes of an operand that no cache is likely to hold. */
+#define MLOPT_GEMM_FAR ((size_t)16 * 1024 * 1024)
+
 static inline size_t mlopt_gemm_least(size_t a, size_t b) { return a < b ? a : b; }
 static inline size_t mlopt_gemm_most(size_t a, size_t b) { return a > b ? a : b; }
 

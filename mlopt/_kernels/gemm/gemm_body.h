@@ -345,9 +345,10 @@ static void F(exchange)(JOB *job)
     job->c_row = given.c_column, job->c_column = given.c_row;
 }
 
-/* rows x columns dot products, those of a row one behind the other in out; both operands contiguous along k. */
-MLOPT_INLINE void F(dot_block)(const size_t rows, const size_t columns, size_t k, const T *a, ptrdiff_t a_row,
-                               const T *b, ptrdiff_t b_column, T *out)
+/* rows x columns dot products, those of a row one behind the other in out; both operands contiguous along k.
+ * ahead: bytes from what is read of A to what is asked for, or 0 */
+MLOPT_INLINE void F(dot_block)(const size_t rows, const size_t columns, const size_t ahead, size_t k, const T *a,
+                               ptrdiff_t a_row, const T *b, ptrdiff_t b_column, T *out)
 {
     V sums[DOT_BLOCK];
     MLOPT_UNROLL_FULLY
@@ -363,6 +364,8 @@ MLOPT_INLINE void F(dot_block)(const size_t rows, const size_t columns, size_t k
         MLOPT_UNROLL_FULLY                                                                                             \
         for (size_t i = 0; i < rows; i++) {                                                                            \
             const V of_a = load(a + (ptrdiff_t)i * a_row + p);                                                         \
+            if (ahead)                                                                                                 \
+                __builtin_prefetch(a + (ptrdiff_t)i * a_row + p + ahead / sizeof(T), 0, 2);                            \
             MLOPT_UNROLL_FULLY                                                                                         \
             for (size_t j = 0; j < columns; j++)                                                                       \
                 sums[i * columns + j] = F(fma)(of_a, of_b[j], sums[i * columns + j]);                                  \
@@ -382,10 +385,11 @@ MLOPT_INLINE void F(dot_block)(const size_t rows, const size_t columns, size_t k
 }
 
 /* A block of C at row i, column j. */
-MLOPT_INLINE void F(dot_store)(const size_t rows, const size_t columns, const JOB *job, size_t i, size_t j)
+MLOPT_INLINE void F(dot_store)(const size_t rows, const size_t columns, const size_t ahead, const JOB *job, size_t i,
+                               size_t j)
 {
     T out[DOT_BLOCK];
-    F(dot_block)(rows, columns, job->k, job->a + (ptrdiff_t)i * job->a_row, job->a_row,
+    F(dot_block)(rows, columns, ahead, job->k, job->a + (ptrdiff_t)i * job->a_row, job->a_row,
                  job->b + (ptrdiff_t)j * job->b_column, job->b_column, out);
     for (size_t r = 0; r < rows; r++)
         for (size_t s = 0; s < columns; s++) {
@@ -395,42 +399,57 @@ MLOPT_INLINE void F(dot_store)(const size_t rows, const size_t columns, const JO
 }
 
 /* Some whole rows of C, from row i on. */
-MLOPT_INLINE void F(dot_rows)(const size_t rows, const JOB *job, size_t i)
+MLOPT_INLINE void F(dot_rows)(const size_t rows, const size_t ahead, const JOB *job, size_t i)
 {
     size_t j = 0;
+    if (ahead && job->n >= DOT_SIDE) {
+        F(dot_store)(rows, DOT_SIDE, ahead, job, i, 0);
+        j += DOT_SIDE;
+    }
     for (; j + DOT_SIDE <= job->n; j += DOT_SIDE)
-        F(dot_store)(rows, DOT_SIDE, job, i, j);
+        F(dot_store)(rows, DOT_SIDE, 0, job, i, j);
 #if MLOPT_TILE_ROWS == 8
     if (job->n - j == 3)
-        F(dot_store)(rows, 3, job, i, j);
+        F(dot_store)(rows, 3, 0, job, i, j);
     else if (job->n - j == 2)
-        F(dot_store)(rows, 2, job, i, j);
+        F(dot_store)(rows, 2, 0, job, i, j);
 #endif
     if (job->n - j == 1)
-        F(dot_store)(rows, 1, job, i, j);
+        F(dot_store)(rows, 1, 0, job, i, j);
 }
 
-/* C from dot products.  The longer side runs by once. */
+/* C from dot products.  The longer side runs by once; where it comes from memory, it is asked for ahead, which would slow
+ * down what comes from a cache.  Rows that are short follow each other, and prefetchers follow fewer of them better. */
 static void F(dots)(JOB *job)
 {
     if (job->m < job->n)
         F(exchange)(job);
+    const int far = job->m * job->k * sizeof(T) > MLOPT_GEMM_FAR, brief = job->k * sizeof(T) <= 1024;
     const size_t rows = DOT_BLOCK / DOT_SIDE;
     size_t i = 0;
+    if (job->n == 1 && far && brief)
+        for (; i + 4 <= job->m; i += 4)
+            F(dot_store)(4, 1, 2048, job, i, 0);
+    if (job->n == 1 && far)
+        for (; i + 8 <= job->m; i += 8)
+            F(dot_store)(8, 1, 1024, job, i, 0);
     if (job->n == 1)
         for (; i + 8 <= job->m; i += 8)
-            F(dot_store)(8, 1, job, i, 0);
+            F(dot_store)(8, 1, 0, job, i, 0);
     if (job->n == 2)
         for (; i + DOT_BLOCK / 2 <= job->m; i += DOT_BLOCK / 2)
-            F(dot_store)(DOT_BLOCK / 2, 2, job, i, 0);
+            F(dot_store)(DOT_BLOCK / 2, 2, 0, job, i, 0);
+    if (far)
+        for (; i + rows <= job->m; i += rows)
+            F(dot_rows)(rows, 1024, job, i);
     for (; i + rows <= job->m; i += rows)
-        F(dot_rows)(rows, job, i);
+        F(dot_rows)(rows, 0, job, i);
     if (job->m - i >= 2) {
-        F(dot_rows)(2, job, i);
+        F(dot_rows)(2, 0, job, i);
         i += 2;
     }
     if (i < job->m)
-        F(dot_rows)(1, job, i);
+        F(dot_rows)(1, 0, job, i);
 }
 
 /* The same in blocks of k that a cache holds for all rows of the shorter side. */
