@@ -31,8 +31,9 @@
 /* Upper limits of any tier's tile, for the size of workspaces. */
 #define MLOPT_GEMM_TILE_COLUMNS ((size_t)64)
 #define MLOPT_GEMM_TILE_ROWS ((size_t)8)
-/* The most rows, or columns, for which dot products replace tiles. */
-#define MLOPT_GEMM_DOT_ROWS ((size_t)8)
+/* The most rows, or columns, for which dot products may replace tiles; and where B has to be laid across for them. */
+#define MLOPT_GEMM_DOT_ROWS ((size_t)32)
+#define MLOPT_GEMM_NARROW ((size_t)8)
 /* Panels that threads compute start at multiples of this, a multiple of every tier's columns of a tile. */
 #define MLOPT_GEMM_PANEL ((size_t)48)
 /* The reach, in bytes, of a block of A that is read where it is though its rows are not contiguous, and the size of a B
@@ -66,7 +67,7 @@ static inline size_t mlopt_gemm_b_elements(const mlopt_gemm_blocks *blocks, size
 /* Whether C is a few columns, which would leave most lanes of a tile empty, but k long enough for dot products. */
 static inline int mlopt_gemm_is_narrow(size_t m, size_t n, size_t k, size_t lanes)
 {
-    return n <= MLOPT_GEMM_DOT_ROWS && n <= lanes / 2 && m >= 16 && k >= lanes;
+    return n <= MLOPT_GEMM_NARROW && n <= lanes / 2 && m >= 16 && k >= lanes;
 }
 
 /* Whether a product of contiguous rows is small enough, and not narrow, to need no workspace on any tier. */
@@ -74,7 +75,7 @@ static inline int mlopt_gemm_in_place(size_t element_bytes, size_t m, size_t n, 
                                       ptrdiff_t b_column, ptrdiff_t c_column)
 {
     return a_column == 1 && b_column == 1 && c_column == 1 && n * k * element_bytes <= MLOPT_GEMM_RESIDENT &&
-           (n > MLOPT_GEMM_DOT_ROWS || m < 16);
+           (n > MLOPT_GEMM_NARROW || m < 16);
 }
 
 /* Bytes of workspace that a product needs: packed blocks of A and B, whichever of the two becomes
@@ -85,7 +86,7 @@ static inline size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *blocks,
     const size_t most = mlopt_gemm_most(m, n);
     const size_t rows = mlopt_gemm_least(most, blocks->mc) + MLOPT_GEMM_TILE_ROWS;
     const size_t packed = mlopt_gemm_b_elements(blocks, most, k) + (mlopt_gemm_least(k, blocks->kc) + 8) * rows;
-    return mlopt_gemm_most(packed, MLOPT_GEMM_DOT_ROWS * k) * element_bytes;
+    return mlopt_gemm_most(packed, MLOPT_GEMM_NARROW * k) * element_bytes;
 }
 
 /* The block sizes for elements of 4 or 8 bytes, from the detected caches or MLOPT_GEMM_BLOCKS="mc,kc,nc".

@@ -207,8 +207,8 @@ static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, si
 }
 
 /* `count` rows of B, from row p and column j on, are weighted and added to the sums: [vector][row]. */
-MLOPT_INLINE void F(weigh)(const size_t rows, const size_t count, const JOB *job, size_t p, size_t j, size_t width,
-                           T *sums)
+MLOPT_INLINE void F(weigh)(const size_t rows, const size_t count, const int far, const JOB *job, size_t p, size_t j,
+                           size_t width, T *sums)
 {
     V weights[4][8];
     const T *const b = job->b + (ptrdiff_t)p * job->b_row + j;
@@ -223,7 +223,11 @@ MLOPT_INLINE void F(weigh)(const size_t rows, const size_t count, const JOB *job
         V of_b[8];                                                                                                     \
         MLOPT_UNROLL_FULLY                                                                                             \
         for (size_t q = 0; q < count; q++)                                                                             \
+        {                                                                                                              \
             of_b[q] = fetch(b + (ptrdiff_t)q * job->b_row + at);                                                       \
+            if (far)                                                                                                   \
+                __builtin_prefetch(b + (ptrdiff_t)q * job->b_row + at + 1024 / sizeof(T), 0, 2);                       \
+        }                                                     \
         MLOPT_UNROLL_FULLY                                                                                             \
         for (size_t i = 0; i < rows; i++) {                                                                            \
             T *const sum_at = sums + at * rows + i * LANES;                                                            \
@@ -247,7 +251,7 @@ MLOPT_INLINE void F(weigh)(const size_t rows, const size_t count, const JOB *job
 
 /* Strips of C.  The sums lie apart from C: one run of memory instead of several rows a power of two apart, and one that
  * is half a page away from B, since a load waits for any store before it whose address ends in the same twelve bits. */
-MLOPT_INLINE void F(weigh_strips)(const size_t rows, const size_t count, const JOB *job)
+MLOPT_INLINE void F(weigh_strips)(const size_t rows, const size_t count, const int far, const JOB *job)
 {
     T memory[(STRIP_BYTES + 4096) / sizeof(T)] __attribute__((aligned(64)));
     T *const sums = memory + (((size_t)job->b + 2048 - (size_t)memory) % 4096 & ~(size_t)63) / sizeof(T);
@@ -256,11 +260,11 @@ MLOPT_INLINE void F(weigh_strips)(const size_t rows, const size_t count, const J
         const size_t width = mlopt_gemm_least(job->n - j, strip);
         size_t p = 0;
         for (; p + count <= job->k; p += count)
-            F(weigh)(rows, count, job, p, j, width, sums);
+            F(weigh)(rows, count, far, job, p, j, width, sums);
         for (; p + 2 <= job->k; p += 2)
-            F(weigh)(rows, 2, job, p, j, width, sums);
+            F(weigh)(rows, 2, 0, job, p, j, width, sums);
         if (p < job->k)
-            F(weigh)(rows, 1, job, p, j, width, sums);
+            F(weigh)(rows, 1, 0, job, p, j, width, sums);
         for (size_t i = 0; i < rows; i++)
             for (size_t at = 0; at < width; at += LANES) {
                 T *const c = job->c + (ptrdiff_t)i * job->c_row + j + at;
@@ -272,16 +276,16 @@ MLOPT_INLINE void F(weigh_strips)(const size_t rows, const size_t count, const J
 }
 
 /* C of few rows: B runs by in rows as long as can be, which is how memory likes it best. */
-static void F(few_rows)(const JOB *job)
+MLOPT_INLINE void F(few_rows)(const int far, const JOB *job)
 {
     if (job->m == 1)
-        F(weigh_strips)(1, 8, job);
+        F(weigh_strips)(1, 8, far, job);
     else if (job->m == 2)
-        F(weigh_strips)(2, MLOPT_TILE_ROWS, job);
+        F(weigh_strips)(2, MLOPT_TILE_ROWS, far, job);
     else if (job->m == 3)
-        F(weigh_strips)(3, MLOPT_TILE_ROWS / 2, job);
+        F(weigh_strips)(3, MLOPT_TILE_ROWS / 2, far, job);
     else
-        F(weigh_strips)(4, MLOPT_TILE_ROWS / 2, job);
+        F(weigh_strips)(4, MLOPT_TILE_ROWS / 2, far, job);
 }
 
 /* C of many short rows: B stays in registers, k of them. */
@@ -476,13 +480,32 @@ static void F(narrow_dots)(JOB *job)
     F(dot_blocks)(job);
 }
 
+/* Vectors that hold x numbers. */
+static double F(vectors)(size_t x)
+{
+    const size_t part = MLOPT_TILE_HALVES ? LANES / 2 : LANES;
+    return (double)((x + part - 1) / part * part) / (double)LANES;
+}
+
 /* Cycles for a step of k where rows of A and columns of B are contiguous along it: tiles, laying the panels of B across,
  * and, where C lies across as well, storing it. */
 static double F(cost)(size_t m, size_t n, size_t k, int c_across)
 {
-    const size_t part = MLOPT_TILE_HALVES ? LANES / 2 : LANES;
-    const double vectors = (double)((n + part - 1) / part * part) / (double)LANES;
-    return (double)m * vectors + 5.0 * (double)n / (double)LANES + (c_across ? 1.5 * (double)m * (double)n / (double)k : 0);
+    const double panels = 5.0 * (double)n / (double)LANES;
+    return (double)m * F(vectors)(n) + panels + (c_across ? 1.5 * (double)m * (double)n / (double)k : 0);
+}
+
+/* Whether dot products take fewer cycles than that, per number of the longer side: it may be cut without a difference. */
+static int F(prefers_dots)(const JOB *job)
+{
+    const size_t side = mlopt_gemm_least(job->m, job->n);
+    if (side > MLOPT_GEMM_DOT_ROWS || side <= 2)
+        return side <= 2;
+    const double s = (double)side, k = (double)job->k, lanes = (double)LANES;
+    const double dots = s * (1.1 / lanes + 4.0 / k), across = 1.5 * s / k;
+    const double along_short = F(vectors)(side) + (job->m <= job->n ? across : 0);
+    const double along_long = (s + 5.0) / lanes + (job->m <= job->n ? 0 : across);
+    return dots < along_short && dots < along_long;
 }
 
 /* Whether and how the operands are packed. */
@@ -521,8 +544,8 @@ void K(gemm)(const JOB *given)
         job->b_column = job->b_row == 1 ? 0 : 1, job->c_column = 1;
     if (job->k == 1)
         job->a_column = 1, job->b_row = 0;
-    const int small_side = mlopt_gemm_least(job->m, job->n) <= MLOPT_GEMM_DOT_ROWS;
-    if (!job->packed && small_side && job->a_column == 1 && job->b_row == 1 && job->b_column != 1) {
+    const int along_k = !job->packed && job->a_column == 1 && job->b_row == 1 && job->b_column != 1;
+    if (along_k && F(prefers_dots)(job)) {
         F(dot_blocks)(job);
         return;
     }
@@ -532,11 +555,13 @@ void K(gemm)(const JOB *given)
         F(narrow_dots)(job);
         return;
     }
-    if (!job->packed && job->a_column == 1 && job->b_row == 1 && job->b_column != 1 &&
-        F(cost)(job->n, job->m, job->k, 1) < F(cost)(job->m, job->n, job->k, 0))
+    if (along_k && F(cost)(job->n, job->m, job->k, 1) < F(cost)(job->m, job->n, job->k, 0))
         F(exchange)(job);
     if (!job->packed && job->m <= 4 && job->b_column == 1 && job->c_column == 1) {
-        F(few_rows)(job);
+        if (job->n * job->k * sizeof(T) > MLOPT_GEMM_FAR)
+            F(few_rows)(1, job);
+        else
+            F(few_rows)(0, job);
         return;
     }
     if (!job->packed && job->n <= LANES && job->k <= SHORT_K && job->c_column == 1) {
