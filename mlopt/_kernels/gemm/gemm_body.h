@@ -9,8 +9,9 @@
 
 #define TILE_COLUMNS (MLOPT_TILE_VECTORS * LANES)
 #define JOB MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL)
-/* Rows of B between the one a fresh tile of all rows reads and the one it prefetches: a fetch from L3 takes so long. */
-#define FRESH_AHEAD 24
+/* Rows of B between the one a fresh tile reads and the one it prefetches: more, and rows 32 KB apart would push each
+ * other out of L2. */
+#define FRESH_AHEAD 32
 /* Their longest k at a time. */
 #define DOT_K 4096
 /* Of C that is computed from rows of B at a time: half of a first-level cache. */
@@ -126,7 +127,7 @@ static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T
     for (size_t i = 0, rows; i < m; i += rows) {
         rows = F(group)(i, m);
         const int fresh = plan->fresh && i == 0;
-        t.ahead = (ptrdiff_t)(FRESH_AHEAD * MLOPT_TILE_ROWS / rows) * job->b_row;
+        t.ahead = FRESH_AHEAD * job->b_row;
         t.a = a + (ptrdiff_t)i * a_row;
         t.a_step = plan->order == MLOPT_TILE_BY_ROWS ? job->a_row : plan->pack_a ? (ptrdiff_t)rows : job->a_column;
         const T *const next = i + rows < m ? t.a + (ptrdiff_t)rows * a_row : a;
