@@ -37,8 +37,7 @@ typedef struct mlopt_gemm_blocks {
     typedef size_t mlopt_gemm_pack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *b,             \
                                           ptrdiff_t b_row, ptrdiff_t b_column, T *packed);                             \
     /* and back, row by row */                                                                                         \
-    typedef void mlopt_gemm_unpack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *packed,        \
-                                          T *b);
+    typedef void mlopt_gemm_unpack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *packed, T *b);
 
 #define MLOPT_VECTOR_SIGNATURES(T, type)                                                                               \
     /* out[i] = f(x[i]) */                                                                                             \

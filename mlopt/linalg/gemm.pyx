@@ -23,7 +23,8 @@ cdef int run_f32(const mlopt_kernels *table, mlopt_gemm_job_f32 *job, int thread
     cdef int panels = gemm_panels(job.m, job.n, job.k, threads) if threads > 1 else 1
     job.blocks = blocks_f32
     job.workspace = NULL
-    if panels == 1 and job.packed == NULL and mlopt_gemm_in_place(4, job.m, job.n, job.k, job.a_column, job.b_column, job.c_column):
+    if panels == 1 and job.packed == NULL and mlopt_gemm_in_place(4, job.m, job.n, job.k, job.a_column,
+                                                                  job.b_column, job.c_column):
         table.gemm_f32(job)
         return 0
     cdef size_t bytes = (mlopt_gemm_workspace_bytes(job.blocks, 4, job.m, job.n, job.k) + 63) // 64 * 64
@@ -42,7 +43,8 @@ cdef int run_f64(const mlopt_kernels *table, mlopt_gemm_job_f64 *job, int thread
     cdef int panels = gemm_panels(job.m, job.n, job.k, threads) if threads > 1 else 1
     job.blocks = blocks_f64
     job.workspace = NULL
-    if panels == 1 and job.packed == NULL and mlopt_gemm_in_place(8, job.m, job.n, job.k, job.a_column, job.b_column, job.c_column):
+    if panels == 1 and job.packed == NULL and mlopt_gemm_in_place(8, job.m, job.n, job.k, job.a_column,
+                                                                  job.b_column, job.c_column):
         table.gemm_f64(job)
         return 0
     cdef size_t bytes = (mlopt_gemm_workspace_bytes(job.blocks, 8, job.m, job.n, job.k) + 63) // 64 * 64

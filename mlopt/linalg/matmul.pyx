@@ -155,7 +155,8 @@ cdef void stack_part(int part, void *argument) noexcept nogil:
 cdef int stacked(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, threads) except -1:
     cdef int ndim = cnp.PyArray_NDIM(c), level, count = team_size() if threads is None else threads
     cdef stack s
-    s.table, s.type_num, s.levels, s.parts, s.threads, s.status = current_table(), cnp.PyArray_TYPE(c), ndim - 2, 1, 1, 0
+    s.table, s.type_num, s.levels = current_table(), cnp.PyArray_TYPE(c), ndim - 2
+    s.parts, s.threads, s.status = 1, 1, 0
     s.m, s.n, s.k, s.count = cnp.PyArray_DIM(c, ndim - 2), cnp.PyArray_DIM(c, ndim - 1), cnp.PyArray_DIM(a, ndim - 1), 1
     if cnp.PyArray_SIZE(c) == 0:
         return 0

@@ -1,6 +1,7 @@
 /* Contract of the gemm family: C = A B and C += A B for matrices with any strides.
  *
- * The body is gemm_body.h (over simd/), compiled once per vector tier and element type by gemm.c;
+ * gemm_body.h decides between tiles in blocks (blocked.h, tile.h), few rows (few.h) and dot products (dots.h), all over
+ * simd/ and compiled once per vector tier and element type by gemm.c;
  * reference/gemm.c is the scalar triple loop.  The job's prototype stands in signatures.h.
  *
  * Domain

@@ -54,11 +54,11 @@ typedef struct F(tile_arguments) {
     ptrdiff_t b_row;
     T *c;
     ptrdiff_t c_row;
-    T *copy;            /* fresh: the packed rows of B */
-    ptrdiff_t ahead;    /* elements from a row of B to the one prefetched with it */
-    const T *next[2];   /* what the tiles to come need of A, */
+    T *copy;             /* fresh: the packed rows of B */
+    ptrdiff_t ahead;     /* elements from a row of B to the one prefetched with it */
+    const T *next[2];    /* what the tiles to come need of A, */
     ptrdiff_t next_step; /* and how far it is to the next round's */
-    size_t last;        /* lanes of the last vector that belong to C */
+    size_t last;         /* lanes of the last vector that belong to C */
     int accumulate;
 } F(tile_arguments);
 
@@ -141,7 +141,8 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
                 MLOPT_UNROLL_FULLY
                 for (size_t j = 0; j < wide; j++)
                     sums[i][j] = F(fma)(x, row[j], sums[i][j]);
-                IF_HALF(half_sums[i] = F(half_fma)(wide ? F(half)(x) : F(half_set1)(of_row), half_row[0], half_sums[i]));
+                IF_HALF(half_sums[i] =
+                            F(half_fma)(wide ? F(half)(x) : F(half_set1)(of_row), half_row[0], half_sums[i]));
             }
             a += order == MLOPT_TILE_BY_ROWS ? 1 : a_step;
             a_low += order == MLOPT_TILE_BY_ROWS ? 1 : a_step;
@@ -156,10 +157,10 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
         for (size_t i = 0; i < rows; i++) {
             MLOPT_UNROLL_FULLY
             for (size_t j = 0; j < wide; j++)
-                sums[i][j] = F(add)(
-                    F(tile_load)(cut_c && j == vectors - 1, c + (ptrdiff_t)i * c_row + j * LANES, last), sums[i][j]);
-            IF_HALF(half_sums[i] = F(half_add)(
-                        F(half_load_first)(c + (ptrdiff_t)i * c_row + wide * LANES, last), half_sums[i]));
+                sums[i][j] = F(add)(F(tile_load)(cut_c && j == vectors - 1, c + (ptrdiff_t)i * c_row + j * LANES, last),
+                                    sums[i][j]);
+            IF_HALF(half_sums[i] =
+                        F(half_add)(F(half_load_first)(c + (ptrdiff_t)i * c_row + wide * LANES, last), half_sums[i]));
         }
     }
     MLOPT_UNROLL_FULLY
