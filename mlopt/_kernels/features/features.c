@@ -5,6 +5,7 @@
 #include <fenv.h>
 
 #include "../vector/coefficients.h"
+#include "../vector/lookups.h"
 
 #define MLOPT_REAL f64
 #include "../simd/real.h"

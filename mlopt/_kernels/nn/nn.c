@@ -3,6 +3,7 @@
 #include <fenv.h>
 
 #include "../vector/coefficients.h"
+#include "../vector/lookups.h"
 
 #define MLOPT_REAL f32
 #include "../simd/real.h"

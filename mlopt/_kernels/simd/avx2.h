@@ -19,6 +19,7 @@ typedef __m256i f64i;
 #define MLOPT_TILE_ROWS 4
 #define MLOPT_TILE_VECTORS 3
 #define MLOPT_TILE_HALVES 0
+#define MLOPT_LOOKUP 0
 
 /* A window into this gives the mask of the first n lanes. */
 static const int32_t mlopt_first_32[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
@@ -48,6 +49,7 @@ MLOPT_INLINE __m256i f64_first(size_t n) { return _mm256_loadu_si256((const __m2
     MLOPT_INLINE V type##_sub(V a, V b) { return _mm256_sub_##ps(a, b); }                                              \
     MLOPT_INLINE V type##_mul(V a, V b) { return _mm256_mul_##ps(a, b); }                                              \
     MLOPT_INLINE V type##_div(V a, V b) { return _mm256_div_##ps(a, b); }                                              \
+    MLOPT_INLINE V type##_inverse(V a) { return _mm256_div_##ps(_mm256_set1_##ps(1), a); }                             \
     MLOPT_INLINE V type##_sqrt(V a) { return _mm256_sqrt_##ps(a); }                                                    \
     MLOPT_INLINE V type##_abs(V a) { return _mm256_andnot_##ps(_mm256_set1_##ps((T)-0.0), a); }                        \
     MLOPT_INLINE V type##_neg(V a) { return _mm256_xor_##ps(a, _mm256_set1_##ps((T)-0.0)); }                           \

@@ -22,6 +22,8 @@ typedef __m512i f64i;
 #define MLOPT_TILE_HALVES 1
 typedef __m256 f32h;
 typedef __m256d f64h;
+/* Two registers are a table. */
+#define MLOPT_LOOKUP 1
 
 /* n <= lanes */
 MLOPT_INLINE f32m f32_first(size_t n) { return (f32m)_bzhi_u32(0xffffu, (unsigned)n); }
@@ -85,6 +87,19 @@ MLOPT_INLINE __m256d f64_high_half(f64v v) { return _mm512_extractf64x4_pd(v, 1)
     MLOPT_INLINE __m512i type##_int_or(__m512i a, __m512i b) { return _mm512_or_si512(a, b); }                         \
     MLOPT_INLINE __m512i type##_int_left(__m512i a) { return _mm512_slli_##epi(a, mantissa); }                         \
     MLOPT_INLINE __m512i type##_int_right(__m512i a) { return _mm512_srli_##epi(a, mantissa); }                        \
+    MLOPT_INLINE __m512i type##_table_index(V v, int bits)                                                             \
+    {                                                                                                                  \
+        return _mm512_srli_##epi(type##_as_int(v), (unsigned)(mantissa - bits));                                       \
+    }                                                                                                                  \
+    MLOPT_INLINE V type##_lookup(const T *table, __m512i at)                                                           \
+    {                                                                                                                  \
+        return _mm512_permutex2var_##ps(type##_load(table), at, type##_load(table + type##_LANES));                    \
+    }                                                                                                                  \
+    MLOPT_INLINE V type##_exponent(V a) { return _mm512_getexp_##ps(a); }                                              \
+    MLOPT_INLINE V type##_significand(V a)                                                                             \
+    {                                                                                                                  \
+        return _mm512_getmant_##ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);                                           \
+    }                                                                                                                  \
     MLOPT_INLINE T type##_reduce_add(V a) { return _mm512_reduce_add_##ps(a); }                                        \
     MLOPT_INLINE T type##_reduce_min(V a) { return _mm512_reduce_min_##ps(a); }                                        \
     MLOPT_INLINE T type##_reduce_max(V a) { return _mm512_reduce_max_##ps(a); }
@@ -109,6 +124,9 @@ MLOPT_AVX512_HALF(f64, double, f64v, f64h, pd)
 
 MLOPT_AVX512_REAL(f32, float, f32v, f32m, ps, epi32, int32_t, 23)
 MLOPT_AVX512_REAL(f64, double, f64v, f64m, pd, epi64, int64_t, 52)
+
+MLOPT_INLINE f32v f32_inverse(f32v a) { return _mm512_rcp14_ps(a); }
+MLOPT_INLINE f64v f64_inverse(f64v a) { return _mm512_div_pd(_mm512_set1_pd(1), a); }
 
 /* Transposed sums: each step adds the two halves of every vector and packs two vectors into one. */
 MLOPT_INLINE f32v f32_pair_lanes(f32v a, f32v b)

@@ -25,6 +25,7 @@ typedef f64i f64m;
 #define MLOPT_TILE_ROWS 4
 #define MLOPT_TILE_VECTORS 2
 #define MLOPT_TILE_HALVES 0
+#define MLOPT_LOOKUP 0
 
 #define MLOPT_GENERIC_REDUCE(type, T, V, word, expression)                                                             \
     MLOPT_INLINE T type##_reduce_##word(V v)                                                                           \
@@ -79,6 +80,7 @@ typedef f64i f64m;
     MLOPT_INLINE V type##_sub(V a, V b) { return a - b; }                                                              \
     MLOPT_INLINE V type##_mul(V a, V b) { return a * b; }                                                              \
     MLOPT_INLINE V type##_div(V a, V b) { return a / b; }                                                              \
+    MLOPT_INLINE V type##_inverse(V a) { return 1 / a; }                                                               \
     MLOPT_INLINE V type##_neg(V a) { return -a; }                                                                      \
     MLOPT_INLINE V type##_fma(V a, V b, V c) { return a * b + c; }                                                     \
     MLOPT_INLINE V type##_fnma(V a, V b, V c) { return c - a * b; }                                                    \

@@ -69,7 +69,7 @@ static const double f64_erfcx_poly[] = {
 #define f32_MIN_NORMAL 0x1p-126f
 #define f64_MIN_NORMAL 0x1p-1022
 /* |x| from which tanh is 1 and erf is 1, to the last bit */
-#define f32_TANH_ONE 9.5f
+#define f32_TANH_ONE 9.25f
 #define f64_TANH_ONE 20.0
 #define f32_ERF_ONE 4.5f
 #define f64_ERF_ONE 6.5

@@ -66,8 +66,8 @@ MLOPT_INLINE V F(exp)(V x)
     return F(exp_normal)(x);
 }
 
-/* x normal, positive, finite; its logarithm plus k_offset ln 2 */
-MLOPT_INLINE V F(log_normal)(V x, V k_offset)
+/* x normal, positive, finite; its logarithm, plus k_offset ln 2 if there is an offset */
+MLOPT_INLINE V F(log_normal)(V x, const V *k_offset)
 {
     const I bias = F(int_left)(F(int_set1)(F(BIAS)));
     const I bits = F(as_int)(x);
@@ -76,7 +76,8 @@ MLOPT_INLINE V F(log_normal)(V x, V k_offset)
     const V m = F(from_int)(F(int_add)(F(int_sub)(bits, F(int_left)(biased)), bias));
     const V two = F(set1)(F(TWO_TO_MANTISSA));
     V k = F(sub)(F(from_int)(F(int_or)(biased, F(as_int)(two))), F(set1)(F(TWO_TO_MANTISSA) + F(BIAS)));
-    k = F(add)(k, k_offset);
+    if (k_offset)
+        k = F(add)(k, *k_offset);
 
     const V f = F(sub)(m, F(set1)(1));
     const V s = F(div)(f, F(add)(f, F(set1)(2)));
@@ -100,7 +101,7 @@ static __attribute__((noinline, unused)) V F(log_any)(V x)
     V y = F(select)(plain, x, F(set1)(1));
     y = F(select)(F(mask_and)(tiny, plain), F(mul)(y, F(set1)(F(TWO_TO_MANTISSA))), y);
     const V offset = F(select)(F(mask_and)(tiny, plain), F(set1)((T)(IS_F32 ? -23 : -52)), F(zero)());
-    V result = F(select)(plain, F(log_normal)(y, offset), x); /* NaN and inf are themselves */
+    V result = F(select)(plain, F(LOG_NORMAL)(y, &offset), x); /* NaN and inf are themselves */
     result = F(select)(negative, F(set1)((T)NAN), result);
     return F(select)(is_zero, F(neg)(infinity), result);
 }
@@ -110,16 +111,12 @@ MLOPT_INLINE V F(log)(V x)
     const M plain = F(mask_and)(F(le)(F(set1)(F(MIN_NORMAL)), x), F(lt)(x, F(set1)((T)INFINITY)));
     if (__builtin_expect(F(bits)(plain) != (1u << (LANES - 1) << 1) - 1, 0))
         return F(log_any)(x);
-    return F(log_normal)(x, F(zero)());
+    return F(LOG_NORMAL)(x, NULL);
 }
-
-/* A quotient e / (1 + e) or 1 / (1 + e) within about one ULP: first, rounded, times what the rounding of the divisor
- * and of e left out.  low is the rest of e, lost that of the divisor, inverse about one over the divisor. */
-MLOPT_INLINE V F(mend)(V first, V low, V lost, V inverse) { return F(fma)(F(fnma)(first, lost, low), inverse, first); }
 
 /* tanh|x| = e / (e + 2) with e = exp(2|x|) - 1 = (2^n - 1) + 2^n (exp(r) - 1), a sum of two parts: the second holds
  * what rounding the first left, so that nothing is lost down to the smallest x */
-MLOPT_INLINE V F(tanh)(V x)
+MLOPT_INLINE V F(tanh_quotient)(V x)
 {
     const V one = F(set1)(1), two = F(set1)(2), rounder = F(set1)(F(ROUNDER));
     const V magnitude = F(at_most)(F(abs)(x), F(TANH_ONE));
@@ -135,29 +132,46 @@ MLOPT_INLINE V F(tanh)(V x)
     const V first = F(div)(e, divisor);
     const V inverse = F(mul)(F(sub)(one, first), F(set1)((T)0.5)); /* 1 - e / (e + 2) = 2 / (e + 2) */
     /* near 1 there is nothing to mend, and no digits left in the inverse */
-    const V mended = F(select)(F(lt)(e, F(set1)(4096)), F(mend)(first, low, lost, inverse), first);
-    return F(copysign)(mended, x);
+    const V mended = F(fma)(F(fnma)(first, lost, low), inverse, first);
+    return F(copysign)(F(select)(F(lt)(e, F(set1)(4096)), mended, first), x);
 }
 
-/* 1 / (1 + e) and, where x < 0, e / (1 + e) with e = exp(-|x|), in two parts as above */
-MLOPT_INLINE V F(sigmoid)(V x)
+MLOPT_INLINE V F(tanh)(V x) { return F(TANH)(x); }
+
+/* e / (1 + e), e = exp(y), -EXP_NORMAL <= y <= 0: a quotient of some digits, and one step of Newton's for what is left
+ * of e when the quotient times 1 + e is taken from it, in which neither sum needs to be rounded */
+MLOPT_INLINE V F(sigmoid_tail)(V y)
 {
-    const V one = F(set1)(1), rounder = F(set1)(F(ROUNDER)), magnitude = F(abs)(x);
-    const M negative = F(lt)(x, F(zero)()), normal = F(le)(magnitude, F(set1)(F(EXP_NORMAL)));
-    const V y = F(neg)(F(at_most)(magnitude, F(EXP_NORMAL)));
+    const V one = F(set1)(1), rounder = F(set1)(F(ROUNDER));
     const V shifted = F(fma)(y, F(set1)((T)1.4426950408889634), rounder);
     const V r = F(exp_remainder)(y, F(sub)(shifted, rounder));
-    const V part = F(fma)(F(mul)(r, r), POLY(r, exp_poly), r), power = F(add)(one, part);
+    const V part = F(fma)(F(mul)(r, r), POLY(r, exp_poly), r);
     const V scale = F(from_int)(F(int_add)(F(as_int)(one), F(int_left)(F(as_int)(shifted))));
-    V e = F(mul)(scale, power), low = F(mul)(scale, F(sub)(part, F(sub)(power, one)));
-    if (__builtin_expect(F(bits)(normal) != (1u << (LANES - 1) << 1) - 1, 0)) {
-        e = F(select)(normal, e, F(exp_any)(F(neg)(magnitude)));
-        low = F(select)(normal, low, F(zero)());
-    }
-    const V divisor = F(add)(one, e), lost = F(add)(F(sub)(e, F(sub)(divisor, one)), low);
-    const V first = F(div)(F(select)(negative, e, one), divisor);
-    const V inverse = F(select)(negative, F(sub)(one, first), first);
-    return F(mend)(first, F(select)(negative, low, F(zero)()), lost, inverse);
+    const V e = F(fma)(scale, part, scale), inverse = F(inverse)(F(add)(one, e));
+    const V quotient = F(mul)(e, inverse);
+    const V left = F(fnma)(quotient, e, F(fma)(scale, part, F(sub)(scale, quotient)));
+    return F(fma)(left, inverse, quotient);
+}
+
+/* every x: beyond EXP_NORMAL the tail is exp(-|x|) */
+static __attribute__((noinline, unused)) V F(sigmoid_any)(V x)
+{
+    const V y = F(neg)(F(abs)(x));
+    const M normal = F(le)(F(set1)(-F(EXP_NORMAL)), y);
+    const V near = F(sigmoid_tail)(F(select)(normal, y, F(zero)()));
+    const V tail = F(select)(normal, near, F(exp_any)(y));
+    return F(select)(F(lt)(x, F(zero)()), tail, F(sub)(F(set1)(1), tail));
+}
+
+/* the tail, and 1 minus the tail where x >= 0 */
+MLOPT_INLINE V F(sigmoid)(V x)
+{
+    const V y = F(neg)(F(abs)(x));
+    const M normal = F(le)(F(set1)(-F(EXP_NORMAL)), y);
+    if (__builtin_expect(F(bits)(normal) != (1u << (LANES - 1) << 1) - 1, 0))
+        return F(sigmoid_any)(x);
+    const V tail = F(sigmoid_tail)(y);
+    return F(select)(F(lt)(x, F(zero)()), tail, F(sub)(F(set1)(1), tail));
 }
 
 /* exp(-scale z^2) (1 + tiny correction for the rounding of z^2); z in a range where it is normal or 0 */

@@ -3,6 +3,7 @@
 #include <fenv.h>
 
 #include "coefficients.h"
+#include "lookups.h"
 
 #define MLOPT_REAL f32
 #include "../simd/real.h"
