@@ -46,3 +46,28 @@ def test_float64(name, tier, observed):
     out = np.empty_like(x)
     Kernel(name, "f64", tier)((x.size,), x, out)
     observed(f"{name}_f64 samples", tier, ulp_error(out, exact), bounds()[name])
+
+
+def around(edges, steps=200):
+    """Each edge, a positive number, with its neighbours on both sides; then the same below zero."""
+    kind = np.uint32 if edges.dtype == np.float32 else np.uint64
+    patterns = edges.view(kind)[:, None] + np.arange(-steps, steps).astype(kind)
+    x = patterns.view(edges.dtype).ravel()
+    return np.concatenate([x, -x])
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant < 60, reason="long double is no wider than double here")
+def test_edges_of_tables(tier, observed):
+    """Where tanh and log go from one entry of their tables to the next (vector/lookups.h), and where tanh becomes 1."""
+    starts = np.ldexp(np.arange(8, 16) / 8, np.arange(-1, 4)[:, None]).ravel()
+    edges = np.append(starts[starts > 0.625] - 0.625, 9.25)
+    x = around(edges.astype(np.float32))
+    out = np.empty_like(x)
+    Kernel("tanh", "f32", tier)((x.size,), x, out)
+    assert np.abs(out).max() == 1
+    observed("tanh_f32 edges", tier, ulp_error(out, np.tanh(x.astype(np.longdouble))), bounds()["tanh"])
+
+    x = np.abs(around(np.ldexp(np.arange(16, 33) / 16, np.arange(-3, 4)[:, None]).ravel()))
+    out = np.empty_like(x)
+    Kernel("log", "f64", tier)((x.size,), x, out)
+    observed("log_f64 edges", tier, ulp_error(out, np.log(x.astype(np.longdouble))), bounds()["log"])

@@ -86,6 +86,21 @@ def test_elementwise_special_values(name, type, bound, tier):
     np.testing.assert_array_equal(np.signbit(out[exactly]), np.signbit(expected[exactly]))
 
 
+@pytest.mark.parametrize("type", ["f32", "f64"])
+@pytest.mark.parametrize(("name", "low", "high"), [("tanh", -1, 1), ("erf", -1, 1), ("sigmoid", 0, 1)])
+def test_limits_are_reached(name, low, high, type, tier):
+    """Not only within the bound, but exactly, and not passed on the way."""
+    x = np.array([-np.inf, -1e30, -2000, 40, 1e30, np.inf], DTYPE[type])
+    out = np.empty_like(x)
+    Kernel(name, type, tier)((x.size,), x, out)
+    np.testing.assert_array_equal(out, [low] * 3 + [high] * 3)
+    x = np.linspace(-45, 45, 20011).astype(DTYPE[type])
+    out = np.empty_like(x)
+    Kernel(name, type, tier)((x.size,), x, out)
+    assert out.min() >= low
+    assert out.max() <= high
+
+
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize(("name", "type", "bound"), ELEMENTWISE)
 def test_elementwise_sizes_stay_in_bounds(name, type, bound, tier, n):

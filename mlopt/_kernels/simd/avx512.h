@@ -96,10 +96,7 @@ MLOPT_INLINE __m256d f64_high_half(f64v v) { return _mm512_extractf64x4_pd(v, 1)
         return _mm512_permutex2var_##ps(type##_load(table), at, type##_load(table + type##_LANES));                    \
     }                                                                                                                  \
     MLOPT_INLINE V type##_exponent(V a) { return _mm512_getexp_##ps(a); }                                              \
-    MLOPT_INLINE V type##_significand(V a)                                                                             \
-    {                                                                                                                  \
-        return _mm512_getmant_##ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);                                           \
-    }                                                                                                                  \
+    MLOPT_INLINE V type##_significand(V a) { return _mm512_getmant_##ps(a, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src); }    \
     MLOPT_INLINE T type##_reduce_add(V a) { return _mm512_reduce_add_##ps(a); }                                        \
     MLOPT_INLINE T type##_reduce_min(V a) { return _mm512_reduce_min_##ps(a); }                                        \
     MLOPT_INLINE T type##_reduce_max(V a) { return _mm512_reduce_max_##ps(a); }
