@@ -50,11 +50,12 @@ cdef extern from "strassen/recursion.h" nogil:
 
 
 # The measured rule: the smallest side of a product from which one, two and three steps are taken.  Against the
-# same ordinary product (Zen 4, one thread, a shared machine, rows contiguous), for 1, 2 and 3 steps:
-#     float64   1536: 1.10    2048: 1.10 1.16    4096: 1.12 1.26 1.33
-#     float32   1536: 1.03    2048: 1.10 1.10    4096: 1.15 1.25 1.25
-# 1024 gained nothing.  MLOPT_STRASSEN_SIZES="one,two,three" sets them for both types.
-SIZES = {np.dtype(np.float32): (2048, 3072, 4096), np.dtype(np.float64): (2048, 3072, 4096)}
+# same ordinary product (Zen 4, one thread, rows contiguous), for 1, 2 and 3 steps:
+#     float64   1024: 1.06    1280: 1.09    2048: 1.12 1.20    4096: 1.05 1.23 1.24    8192: 3 steps 1.33
+#     float32   1024: 1.05    1280: 1.08    2048: 1.13 1.19    4096: 1.11 1.26 1.34    8192: 3 steps 1.40
+# With two threads, 1280 lost 6 %, 1536 gained 4 to 8 % and 2048 with two steps 1 to 4 %; the rule does not look at
+# threads, or results would depend on them.  MLOPT_STRASSEN_SIZES="one,two,three" sets the sizes for both types.
+SIZES = {np.dtype(np.float32): (1536, 2048, 4096), np.dtype(np.float64): (1536, 2048, 4096)}
 # Products with a side of at most this many are not split unless `cutoff` or `levels` says so.
 SMALLEST = 64
 
