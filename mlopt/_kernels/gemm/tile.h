@@ -95,10 +95,6 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
     const ptrdiff_t next_step = t->next_step, c_row = t->c_row;
     T *copy = t->copy;
     const size_t rounds = (t->k + MLOPT_TILE_ROUND - 1) / MLOPT_TILE_ROUND;
-    MLOPT_ROLLED
-    for (size_t i = rounds; i < rows; i++)
-        for (size_t j = 0; j < vectors; j++)
-            __builtin_prefetch(t->c + (ptrdiff_t)i * c_row + j * LANES, 1);
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++) {
         MLOPT_UNROLL_FULLY
