@@ -97,7 +97,7 @@ def square(rates: Rates, dtype: str) -> Figure:
     axes.set_ylabel("rate, % of the multiply-add limit")
     axes.set_title(f"Square products, {dtype}, one thread", loc="left", fontweight="bold")
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=len(handles))
+    figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=min(3, len(handles)))
     return figure
 
 
@@ -168,7 +168,7 @@ def vectors(rates: Rates, dtype: str) -> Figure:
         Line2D([], [], color=style["color"], marker=style["marker"], linestyle="", label=style["label"])
         for style in reversed(styles.values())
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(handles)))
     return figure
 
 
