@@ -1,5 +1,5 @@
 # The C side of the dispatcher, declared for Cython: tables, register, processor.
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 
 cdef extern from "cpu.h" nogil:
@@ -43,6 +43,10 @@ cdef extern from "signatures.h" nogil:
     ctypedef struct mlopt_features_plan:
         pass
     ctypedef void mlopt_features_update_f64(const mlopt_features_plan *, void *, const double *, double *) noexcept
+    ctypedef void mlopt_features_history_f64(const mlopt_features_plan *, void *, size_t, const double *, double *,
+                                             double *) noexcept
+    ctypedef void mlopt_features_symbols_f64(const mlopt_features_plan *, void *, size_t, const double **,
+                                             const uint8_t *, double *, double *) noexcept
 
     # gemm
     ctypedef struct mlopt_gemm_blocks:
@@ -166,6 +170,8 @@ cdef extern from "dispatch.h" nogil:
         mlopt_winograd_f64 *winograd_result_f64
         # features
         mlopt_features_update_f64 *features_update_f64
+        mlopt_features_history_f64 *features_history_f64
+        mlopt_features_symbols_f64 *features_symbols_f64
 
     ctypedef struct mlopt_kernel_info:
         const char *family

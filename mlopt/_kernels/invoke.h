@@ -65,7 +65,12 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
 
 /* Rows of one type only. */
-#define MLOPT_INVOCATIONS_F64 INVOKE(features_update, f64, ((const struct mlopt_features_plan *)p[0], p[1], p[2], p[3]))
+#define MLOPT_INVOCATIONS_F64                                                                                          \
+    INVOKE(features_update, f64, ((const struct mlopt_features_plan *)p[0], p[1], p[2], p[3]))                         \
+    INVOKE(features_history, f64, ((const struct mlopt_features_plan *)p[0], p[1], n, p[2], p[3], p[4]))               \
+    /* the addresses of the columns are operand 2 */                                                                   \
+    INVOKE(features_symbols, f64,                                                                                      \
+           ((const struct mlopt_features_plan *)p[0], p[1], n, (const double *const *)p[2], p[3], p[4], p[5]))
 
 typedef void mlopt_invoker(void *kernel, mlopt_call *call);
 

@@ -143,5 +143,11 @@ MLOPT_NN_SIGNATURES(double, f64)
 struct mlopt_features_plan;
 typedef void mlopt_features_update_f64(const struct mlopt_features_plan *plan, void *state, const double *bar,
                                        double *out);
+typedef void mlopt_features_history_f64(const struct mlopt_features_plan *plan, void *state, size_t bars,
+                                        const double *bar, double *out, double *workspace);
+/* bars: 5 and the caller's columns, each a number a symbol; ticking: NULL for all */
+typedef void mlopt_features_symbols_f64(const struct mlopt_features_plan *plan, void *states, size_t symbols,
+                                        const double *const *bars, const uint8_t *ticking, double *out,
+                                        double *workspace);
 
 #endif

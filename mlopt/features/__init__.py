@@ -5,8 +5,8 @@ to a plan, which the kernels of `_kernels/features` walk once a bar; `extractor.
 """
 
 from mlopt.features.bars import Bars, read_bars, sample_bars
-from mlopt.features.definitions import DEFAULT_FEATURES, FAMILIES
+from mlopt.features.definitions import DEFAULT_FEATURES, FAMILIES, Combination
 from mlopt.features.extractor import FeatureExtractor
 from mlopt.features.scaler import Scaler
 
-__all__ = ["DEFAULT_FEATURES", "FAMILIES", "Bars", "FeatureExtractor", "Scaler", "read_bars", "sample_bars"]
+__all__ = ["DEFAULT_FEATURES", "FAMILIES", "Bars", "Combination", "FeatureExtractor", "Scaler", "read_bars", "sample_bars"]

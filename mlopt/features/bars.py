@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,39 +78,86 @@ class Bars:
         return np.stack([getattr(self, name) for name in FIELDS], axis=1)
 
 
-def bars_array(bars: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Any accepted form of bars as a C-contiguous (n, 5) float64 array; the values are not looked at."""
-    if isinstance(bars, Bars):
-        return bars.as_array()
-    columns = bars if isinstance(bars, Mapping) else None
-    if columns is None and hasattr(bars, "columns"):
-        columns = {str(name): bars[name] for name in bars.columns}
-    if columns is not None:
-        found = _find_columns([str(name) for name in columns], "bars")
-        by_name = {str(name): column for name, column in columns.items()}
-        arrays = []
-        for name, column in found.items():
-            try:
-                arrays.append(np.asarray(by_name[column], np.float64))
-            except (TypeError, ValueError) as error:
-                raise TypeError(f"bars: column {column!r} must be numbers ({error})") from None
-            if arrays[-1].ndim != 1 or len(arrays[-1]) != len(arrays[0]):
-                raise ValueError(f"bars: column {name!r} has shape {arrays[-1].shape}, expected {arrays[0].shape}")
-        return np.stack(arrays, axis=1)
-    try:
-        array = np.ascontiguousarray(bars, np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"bars must be an (n, 5) array of numbers, a frame or a mapping of columns ({error})") from None
-    if array.ndim != 2 or array.shape[1] != len(FIELDS):
-        raise ValueError(f"bars must have shape (n, 5): open, high, low, close, volume; not {array.shape}")
-    return array
+def bars_table(
+    bars: Any, columns: Sequence[str] = (), symbols: int = 1
+) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]] | None]:
+    """Any accepted form of bars as a C-contiguous (symbols, n, 5 + columns) array, and the bars' times where it has them.
+
+    The values are not looked at.  Times are integers, (symbols, n).
+    """
+    fields = (*FIELDS, *columns)
+    times = None
+    if symbols == 1 and isinstance(bars, Bars) and not columns:
+        table, times = bars.as_array(), bars.timestamps
+    elif symbols == 1 and (isinstance(bars, Mapping) or hasattr(bars, "columns")):
+        table, times = _columns_of(bars, fields)
+    else:
+        shape = f"(n, {len(fields)})" if symbols == 1 else f"(n, {symbols}, {len(fields)})"
+        if isinstance(bars, (Bars, Mapping)) or hasattr(bars, "columns"):
+            raise TypeError(f"bars must be an array of shape {shape} here, not {type(bars).__name__}")
+        try:
+            table = np.asarray(bars, np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"bars must be an array of numbers of shape {shape}, a frame or a mapping ({error})") from None
+        if table.shape[1:] != ((len(fields),) if symbols == 1 else (symbols, len(fields))):
+            raise ValueError(f"bars must have shape {shape}: {', '.join(fields)}; not {table.shape}")
+    table = table.reshape(len(table), symbols, len(fields))
+    integers = _as_integers(times)
+    return (
+        np.ascontiguousarray(table.transpose(1, 0, 2)),
+        None if integers is None else np.ascontiguousarray(integers.reshape(1, -1)),
+    )
 
 
-def _find_columns(names: list[str], where: str) -> dict[str, str]:
+def _columns_of(bars: Any, fields: Sequence[str]) -> tuple[np.ndarray[Any, np.dtype[np.float64]], Any]:
+    """The fields of a frame or mapping as an (n, fields) array, and its times."""
+    names = bars if isinstance(bars, Mapping) else bars.columns
+    by_name = {str(name): bars[name] for name in names}
+    arrays: list[np.ndarray[Any, np.dtype[np.float64]]] = []
+    for name, column in _find_columns(list(by_name), "bars", fields).items():
+        try:
+            arrays.append(np.asarray(by_name[column], np.float64))
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"bars: column {column!r} must be numbers ({error})") from None
+        if arrays[-1].ndim != 1 or len(arrays[-1]) != len(arrays[0]):
+            raise ValueError(f"bars: column {name!r} has shape {arrays[-1].shape}, expected {arrays[0].shape}")
+    time = _find_times(list(by_name))
+    if time is not None:
+        return np.stack(arrays, axis=1), np.asarray(by_name[time])
+    index = getattr(bars, "index", None)
+    return np.stack(arrays, axis=1), index.to_numpy() if getattr(index, "dtype", None) is not None else None
+
+
+def _as_integers(times: Any) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    """Times in nanoseconds, integers as they are; None for what is neither (a running index, names)."""
+    if times is None:
+        return None
+    times = _as_times(times)
+    if times.dtype.kind == "M":
+        return times.astype("datetime64[ns]").astype(np.int64)
+    return times.astype(np.int64) if times.dtype.kind in "iu" else None
+
+
+def as_timestamps(time: Any) -> Any:
+    """A time or an array of them as int64: integers as they are, others in nanoseconds since 1970."""
+    times = np.asarray(time)
+    if times.dtype.kind not in "iuM":
+        try:
+            times = times.astype("datetime64[ns]")
+        except (TypeError, ValueError):
+            raise TypeError(f"timestamp must be an integer or a time, not {type(time).__name__}") from None
+    if times.dtype.kind == "M":
+        times = times.astype("datetime64[ns]")
+    if np.isnat(times).any() if times.dtype.kind == "M" else False:
+        raise ValueError("timestamp must be a time, not NaT")
+    return times.astype(np.int64)[()]
+
+
+def _find_columns(names: list[str], where: str, fields: Sequence[str] = FIELDS) -> dict[str, str]:
     """Field -> the column of that name, in whatever case; the exact case wins."""
     found = {}
-    for field in FIELDS:
-        matches = [name for name in names if name.strip().lower() == field]
+    for field in fields:
+        matches = [name for name in names if name.strip().lower() == field.lower()]
         if not matches:
             raise ValueError(f"{where}: no column {field!r}; there are {', '.join(map(repr, names)) or 'none'}")
         if len(matches) > 1 and field not in matches:

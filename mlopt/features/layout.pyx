@@ -1,15 +1,17 @@
 """The layout of feature plans, read from the kernels' contract header (features.h)."""
+from typing import NamedTuple
 
 cdef extern from *:
     """
     #include "features/features.h"
 
     typedef struct mlopt_kind_row {
-        const char *name;
-        int parameters, states;
+        const char *name, *kind_class;
+        int sources, rings, numbers, states, results;
     } mlopt_kind_row;
     static const mlopt_kind_row mlopt_kind_rows[] = {
-    #define KIND(name, parameters, states) {#name, parameters, states},
+    #define KIND(name, class, sources, rings, numbers, states, results) \
+        {#name, #class, sources, rings, numbers, states, results},
         MLOPT_FEATURES_KINDS
     #undef KIND
     };
@@ -25,8 +27,12 @@ cdef extern from *:
     """
     ctypedef struct mlopt_kind_row:
         const char *name
-        int parameters
+        const char *kind_class
+        int sources
+        int rings
+        int numbers
         int states
+        int results
     ctypedef struct mlopt_series_row:
         const char *name
         int start
@@ -37,12 +43,31 @@ cdef extern from *:
         MLOPT_SERIES_COUNT
         MLOPT_FEATURES_LANES
         MLOPT_FEATURES_HEADER_WORDS
+        MLOPT_FEATURES_MOST_COLUMNS
+        MLOPT_FEATURES_NOTHING
+
+
+class Kind(NamedTuple):
+    """One kind of step, as features.h has it."""
+
+    number: int
+    kind_class: str
+    sources: int
+    rings: int
+    numbers: int
+    states: int
+    results: int
 
 
 LANES = MLOPT_FEATURES_LANES
 HEADER_WORDS = MLOPT_FEATURES_HEADER_WORDS
-# name -> (number, rows of parameters, rows of state)
-KINDS = {mlopt_kind_rows[k].name.decode(): (k, mlopt_kind_rows[k].parameters, mlopt_kind_rows[k].states)
-         for k in range(MLOPT_FEATURES_KIND_COUNT)}
+NOTHING = MLOPT_FEATURES_NOTHING
+MOST_COLUMNS = MLOPT_FEATURES_MOST_COLUMNS
+KINDS = {
+    mlopt_kind_rows[k].name.decode(): Kind(
+        k, mlopt_kind_rows[k].kind_class.decode(), mlopt_kind_rows[k].sources, mlopt_kind_rows[k].rings,
+        mlopt_kind_rows[k].numbers, mlopt_kind_rows[k].states, mlopt_kind_rows[k].results)
+    for k in range(MLOPT_FEATURES_KIND_COUNT)
+}
 # name -> (number, first bar that has it)
 SERIES = {mlopt_series_rows[s].name.decode(): (s, mlopt_series_rows[s].start) for s in range(MLOPT_SERIES_COUNT)}

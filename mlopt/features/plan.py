@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from mlopt.features.graph import Node, Value
-from mlopt.features.layout import HEADER_WORDS, KINDS, LANES, SERIES
+from mlopt.features.graph import Node, Value, series
+from mlopt.features.layout import HEADER_WORDS, KINDS, LANES, NOTHING, SERIES
 from mlopt.memory import empty_aligned
 
 __all__ = ["Plan", "compile_plan", "empty_words"]
 
+ELEMENTWISE = tuple(name for name, kind in KINDS.items() if kind.kind_class == "elementwise")
 # in the order in which they are emitted when several are possible
-ELEMENTWISE = ("logarithm", "product", "linear", "quotient", "root")
-WINDOWED = ("lag", "sum", "weighted", "moments", "average", "extrema", "deviation", "accumulate")
+WINDOWED = tuple(name for name in KINDS if name not in ("bar", "push", "output", *ELEMENTWISE))
+
+# The numbers of nodes that stand for nothing, where they are not all 0: such a node reads zeros, and keeps them.
+PADDING = {
+    "sum": (1.0, 1.0, 0.0),
+    "weighted": (1.0, 1.0, 0.0),
+    "moments": (1.0, math.inf),
+    "average": (0.0, 0.0, 1.0, 0.0),
+    "accumulate": (math.inf,),
+    "sar": (0.0, 0.0, math.inf),
+    "extrema": (1.0, math.inf),
+    "deviation": (1.0,),
+    "shape": (1.0, 0.0, 0.0, 0.0),
+    "rank": (1.0,),
+    "covariance": (1.0,),
+}
 
 
 def empty_words(count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -27,10 +43,15 @@ def empty_words(count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A compiled feature set: constant, and shared by everything that streams it."""
+    """A compiled feature set: constant, and shared by everything that streams it.
+
+    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `ready` the first bar
+    of each output.
+    """
 
     words: np.ndarray[Any, np.dtype[np.int64]]
     initial: np.ndarray[Any, np.dtype[np.float64]]
+    values: int
     ready: np.ndarray[Any, np.dtype[np.int64]]
 
     @property
@@ -44,11 +65,13 @@ def _round_up(count: int, to: int = LANES) -> int:
 
 
 class _Compiler:
-    def __init__(self, outputs: Sequence[Value]) -> None:
+    def __init__(self, outputs: Sequence[Value], columns: int) -> None:
         self.outputs = outputs
+        self.columns = columns
         self.steps: list[list[int]] = []
         self.parameters: list[np.ndarray[Any, Any]] = []  # of each step, flat
         self.state_words = HEADER_WORDS
+        self.values = 0  # so far; numbered from 0 until the state has its size
         self.initial: list[tuple[int, int, float]] = []  # ranges of the state that do not start as 0
         self.slots: dict[Value, int] = {}
         self.nodes = self.collect(outputs)
@@ -65,7 +88,7 @@ class _Compiler:
                 order[node] = None
             elif node not in order:
                 pending.append((node, True))
-                pending.extend((value.node, False) for value in reversed(node.inputs))
+                pending.extend((value.node, False) for value in reversed(node.reads))
         return list(order)
 
     def allocate(self, words: int) -> int:
@@ -77,86 +100,61 @@ class _Compiler:
         """Base and mask of the ring of each series that something looks back at, long enough for the longest."""
         reach: dict[Value, int] = {}
         for node in self.nodes:
-            source = node.inputs[1] if node.kind == "deviation" else node.inputs[0] if node.inputs else None
-            window = {"lag": 0, "sum": 0, "weighted": 0, "moments": 0, "deviation": 0, "extrema": 1}.get(node.kind)
-            if source is not None and window is not None:
-                reach[source] = max(reach.get(source, 0), int(node.numbers[window]))
+            for value, bars in node.windows:
+                reach[value] = max(reach.get(value, 0), bars)
         rings = {}
-        for source, bars in reach.items():
+        for value, bars in reach.items():
             capacity = 1 << bars.bit_length()  # more than `bars`
-            rings[source] = (self.allocate(2 * capacity), capacity - 1)
+            rings[value] = (self.allocate(2 * capacity), capacity - 1)
         return rings
 
     def emit(
-        self, kind: str, rows: Sequence[Sequence[float]], pads: Sequence[float] | None = None, ports: int = 1,
-        tail: Sequence[int] = (), levels: int = 0, windows: int = 0,
+        self, kind: str, sources: Sequence[Sequence[int]], rings: Sequence[Sequence[int]],
+        numbers: Sequence[Sequence[float]], results: int, tail: Sequence[int] = (), levels: int = 0, windows: int = 0,
     ) -> int:  # fmt: skip
-        """Appends a step; `rows` has one sequence of parameters per lane.  Returns where its values begin."""
-        number, parameter_rows, state_rows = KINDS[kind]
-        used, lanes = len(rows), _round_up(len(rows))
-        words = np.zeros((parameter_rows, lanes), np.int64)
-        for row in range(parameter_rows):
-            pad = pads[row] if pads else self.slots[ZERO]
-            column = [lane[row] for lane in rows] + [pad] * (lanes - used)
-            is_index = all(type(x) is int for x in column)
-            words[row] = np.array(column, np.int64 if is_index else np.float64).view(np.int64)
-        self.parameters.append(np.concatenate([words.ravel(), np.array(tail, np.int64)]))
-        values = self.allocate(ports * lanes)
-        state = self.allocate(state_rows * lanes)
-        self.steps.append([number, lanes, used, 0, values, state, levels, windows])
+        """Appends a step of one node per element.  Returns where its values begin."""
+        used, lanes, of = len(sources), _round_up(len(sources)), KINDS[kind]
+        index = np.zeros((of.sources + 3 * of.rings, lanes), np.int64)
+        index[of.sources :: 3] = NOTHING
+        number = np.zeros((of.numbers, lanes))
+        number[:] = np.array(PADDING.get(kind, (0.0,) * of.numbers), np.float64).reshape(-1, 1)
+        for i in range(used):
+            index[:, i] = [*sources[i], *rings[i]]
+            number[:, i] = numbers[i]
+        self.parameters.append(np.concatenate([index.ravel(), number.view(np.int64).ravel(), np.array(tail, np.int64)]))
+        values = self.values
+        self.values += results * lanes
+        self.steps.append([of.number, lanes, used, 0, values, self.allocate(of.states * lanes), levels, windows])
         return values
+
+    def ring_of(self, window: tuple[Value, int]) -> list[int]:
+        value, bars = window
+        return [*self.rings[value], bars]
 
     def emit_nodes(self, kind: str, nodes: Sequence[Node]) -> None:
         if kind == "extrema":
             self.emit_extrema(nodes)
             return
-        zero = self.slots[ZERO]
-        slot = self.slots
-        rows: list[list[float]] = []
-        for node in nodes:
-            inputs = [slot[x] for x in node.inputs]
-            numbers = [float(x) for x in node.numbers]
-            source = node.inputs[0] if node.inputs else ZERO
-            ring = list(self.rings.get(source, (0, 0)))
-            if kind == "lag":
-                rows.append([*ring, int(node.numbers[0])])
-            elif kind in ("sum", "weighted"):
-                rows.append([inputs[0], *ring, int(node.numbers[0]), *numbers, float(source.ready), *inputs[1:]])
-            elif kind == "moments":
-                rows.append([inputs[0], *ring, int(node.numbers[0]), *numbers, float(source.ready)])
-            elif kind == "deviation":
-                rows.append([inputs[0], *self.rings[node.inputs[1]], int(node.numbers[0])])
-            elif kind == "accumulate":
-                rows.append([*inputs, float(source.ready)])
-            else:
-                rows.append([*inputs, *numbers])
-        # lanes that stand for nothing read the zero, and never reach their first bar
-        paddings: dict[str, list[float]] = {
-            "lag": [zero, 0, 0],
-            "linear": [zero, zero, 0.0, 0.0, 0.0],
-            "quotient": [zero] * 4 + [0.0] * 4,
-            "root": [zero, 0.0],
-            "sum": [zero, zero, 0, 0, 1.0, 1.0, 0.0],
-            "weighted": [zero, zero, 0, 0, 1.0, 1.0, 0.0, zero],
-            "moments": [zero, zero, 0, 0, 1.0, float("inf")],
-            "average": [zero, 0.0, 0.0, 0.0],
-            "deviation": [zero, zero, 0, 0],
-            "accumulate": [zero, float("inf")],
-        }
-        pads = paddings.get(kind, [zero] * 2)
-        ports = 2 if kind == "moments" else 1
-        first, lanes = self.emit(kind, rows, pads, ports), _round_up(len(rows))
-        for port in range(ports):
+        results, lanes = KINDS[kind].results, _round_up(len(nodes))
+        first = self.emit(
+            kind,
+            [[self.slots[x] for x in node.inputs] for node in nodes],
+            [[word for window in node.windows for word in self.ring_of(window)] for node in nodes],
+            [node.numbers for node in nodes],
+            results,
+        )
+        for port in range(results):
             self.slots.update({Value(node, port): first + port * lanes + i for i, node in enumerate(nodes)})
 
     def emit_extrema(self, nodes: Sequence[Node]) -> None:
         """Up to LANES series a step, every window of any of them for all."""
-        wanted: dict[tuple[Value, float], set[int]] = {}
+        wanted: dict[tuple[Value, float], dict[int, Node]] = {}
         for node in nodes:
-            wanted.setdefault((node.inputs[0], node.numbers[0]), set()).add(int(node.numbers[1]))
-        lanes = list(wanted)
-        for begin in range(0, len(lanes), LANES):
-            group = lanes[begin : begin + LANES]
+            (x, n), sign = node.windows[0], node.numbers[0]
+            wanted.setdefault((x, sign), {})[n] = node
+        series_of_all = list(wanted)
+        for begin in range(0, len(series_of_all), LANES):
+            group = series_of_all[begin : begin + LANES]
             windows = sorted(set().union(*(wanted[lane] for lane in group)))
             level = [n.bit_length() - 1 for n in windows]
             lag = [n - (1 << k) for n, k in zip(windows, level, strict=True)]
@@ -168,43 +166,44 @@ class _Compiler:
                 bases.append(self.allocate(capacity * LANES))
                 masks.append(capacity - 1)
                 self.initial.append((bases[-1], capacity * LANES, -np.inf))
-            rows = [[self.slots[x], float(sign), float(x.ready), *self.rings[x]] for x, sign in group]
-            pads = [self.slots[ZERO], 1.0, float("inf"), self.slots[ZERO], 0]
-            first = self.emit("extrema", rows, pads, len(windows), [*bases, *masks, *level, *lag], levels, len(windows))
-            for i, (x, sign) in enumerate(group):
-                for n in wanted[x, sign]:
-                    node = Node("extrema", (x,), (int(sign), n), x.ready + n - 1)
+            first = self.emit(
+                "extrema",
+                [[self.slots[x]] for x, _ in group],
+                [[*self.rings[x], 0] for x, _ in group],
+                [next(iter(wanted[lane].values())).numbers for lane in group],
+                len(windows), [*bases, *masks, *level, *lag], levels, len(windows),
+            )  # fmt: skip
+            for i, lane in enumerate(group):
+                for n, node in wanted[lane].items():
                     self.slots[Value(node)] = first + windows.index(n) * LANES + i
 
     def emit_push(self, pushed: set[Value]) -> None:
         now = [x for x in self.rings if x not in pushed and x in self.slots]
         if now:
-            rows = [[self.slots[x], *self.rings[x], x.ready] for x in now]
-            self.emit("push", rows, [self.slots[ZERO], self.slots[ZERO], 0, 0], ports=0)
+            rings = [[*self.rings[x], 0] for x in now]
+            self.emit("push", [[self.slots[x]] for x in now], rings, [[x.ready] for x in now], 0)
             pushed.update(now)
-
-    def can_emit(self, node: Node, pushed: set[Value]) -> bool:
-        """Whether what it reads is there; for a window, in the ring too."""
-        windowed = node.kind in WINDOWED
-        return all(x in self.slots and not (windowed and x in self.rings and x not in pushed) for x in node.inputs)
 
     def schedule(self) -> None:
         """Elementwise steps as soon as a window needs them, else last; as few steps of a kind as that allows."""
-        self.slots[ZERO] = 0  # until the first step has a place: bar has no parameters
-        first = self.emit("bar", [[]] * len(SERIES))
-        self.slots = {Value(Node("bar", (), (s,), start)): first + s for s, start in SERIES.values()}
+        lanes = len(SERIES) + self.columns
+        first = self.emit("bar", [()] * lanes, [()] * lanes, [()] * lanes, 1)
+        self.slots = {node: first + int(node.node.numbers[0]) for node in _bar_values(self.nodes)}
         needed: set[Node] = set()
         for node in reversed(self.nodes):
             if node.kind in WINDOWED or node in needed:
-                needed.update(x.node for x in node.inputs)
+                needed.update(x.node for x in node.reads)
         waiting = [node for node in self.nodes if node.kind != "bar"]
         pushed: set[Value] = set()
+
+        def can_emit(node: Node) -> bool:
+            return all(x in self.slots for x in node.inputs) and all(x in pushed for x, _ in node.windows)
 
         def emit_ready(kinds: Sequence[str], among: Iterable[Node]) -> bool:
             emitted = False
             candidates = set(among)
             for kind in kinds:
-                nodes = [n for n in waiting if n.kind == kind and n in candidates and self.can_emit(n, pushed)]
+                nodes = [n for n in waiting if n.kind == kind and n in candidates and can_emit(n)]
                 if nodes:
                     self.emit_nodes(kind, nodes)
                     waiting[:] = [n for n in waiting if n not in set(nodes)]
@@ -223,15 +222,20 @@ class _Compiler:
 
     def compile(self) -> Plan:
         self.schedule()
-        rows = [[self.slots[x], float(x.ready)] for x in self.outputs]
-        self.emit("output", rows, [self.slots[ZERO], 0.0], ports=0)
+        ready = [float(x.ready) for x in self.outputs]
+        self.emit("output", [[self.slots[x]] for x in self.outputs], [()] * len(ready), [[x] for x in ready], 0)
         header = 8 + 8 * len(self.steps)
         offsets = np.cumsum([header, *(_round_up(len(p)) for p in self.parameters)])
         words = empty_words(int(offsets[-1])).view(np.int64)
         words[:] = 0
-        words[:4] = [len(words), self.state_words, len(self.outputs), len(self.steps)]
+        words[:6] = [
+            len(words), self.state_words, self.state_words + self.values, len(self.outputs), self.columns, len(self.steps),
+        ]  # fmt: skip
+        sources = {kind.number: kind.sources for kind in KINDS.values()}
         for i, (step, parameters) in enumerate(zip(self.steps, self.parameters, strict=True)):
-            step[3] = offsets[i]
+            parameters[: sources[step[0]] * step[1]] += self.state_words  # values are numbered behind the state
+            step[3] = int(offsets[i])
+            step[4] += self.state_words
             words[8 + 8 * i : 16 + 8 * i] = step
             words[offsets[i] : offsets[i] + len(parameters)] = parameters
         initial = empty_words(self.state_words)
@@ -239,12 +243,14 @@ class _Compiler:
         for first, count, number in self.initial:
             initial[first : first + count] = number
         words.flags.writeable = initial.flags.writeable = False
-        return Plan(words, initial, np.array([x.ready for x in self.outputs]))
+        return Plan(words, initial, self.values, np.array([x.ready for x in self.outputs]))
 
 
-ZERO = Value(Node("bar", (), (SERIES["zero"][0],), 0))
+def _bar_values(nodes: Iterable[Node]) -> list[Value]:
+    """Every value of a bar itself that is read, and the zero that nodes read that stand for nothing."""
+    return [*(Value(node) for node in nodes if node.kind == "bar"), series("zero")]
 
 
-def compile_plan(outputs: Sequence[Value]) -> Plan:
-    """The plan whose outputs are the given values, in their order."""
-    return _Compiler(outputs).compile()
+def compile_plan(outputs: Sequence[Value], columns: int = 0) -> Plan:
+    """The plan whose outputs are the given values, in their order, of bars with so many columns of the caller's."""
+    return _Compiler(outputs, columns).compile()

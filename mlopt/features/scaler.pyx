@@ -1,6 +1,7 @@
 """Scaling of feature vectors by statistics that are fitted once or kept running."""
 import struct
 import zlib
+from numbers import Real
 
 import numpy as np
 
@@ -11,13 +12,32 @@ from mlopt.features.plan import empty_words
 
 cnp.import_array()
 
-METHODS = ("standard", "minmax")
-STATE_HEADER = struct.Struct("<4sIIII")  # magic, version, method, features, checksum
-STATE_MAGIC, STATE_VERSION = b"mlSC", 1
+cdef enum:
+    STANDARD
+    MINMAX
+    ROBUST
+
+METHODS = ("standard", "minmax", "robust")  # in the order of the enum
+QUARTILES = (25.0, 75.0)
+STATE_HEADER = struct.Struct("<4sIIIddI")  # magic, version, method, features, quantile_range, checksum
+STATE_MAGIC, STATE_VERSION = b"mlSC", 2
 
 ctypedef fused real:
     float
     double
+
+
+cdef tuple checked_range(quantile_range):
+    try:
+        low, high = quantile_range
+    except (TypeError, ValueError):
+        raise ValueError(f"quantile_range must be two numbers, not {quantile_range!r}") from None
+    for percent in (low, high):
+        if not isinstance(percent, Real) or isinstance(percent, bool):
+            raise TypeError(f"quantile_range must be two real numbers, not {quantile_range!r}")
+    if not 0 <= low < high <= 100:
+        raise ValueError(f"quantile_range must be rising and from 0 to 100, not {quantile_range!r}")
+    return float(low), float(high)
 
 
 cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept:
@@ -34,9 +54,13 @@ cdef class Scaler:
     ----------
     features : int
         Numbers per vector.
-    method : {"standard", "minmax"}, optional
+    method : {"standard", "minmax", "robust"}, optional
         ``"standard"``: subtract the mean, divide by the population standard deviation.
         ``"minmax"``: map what was seen to the range 0 to 1 (values beyond it go beyond).
+        ``"robust"``: subtract the median, divide by the distance of two quantiles, which outliers do not
+        move; only fitted, as a stream's quantiles are not kept.
+    quantile_range : tuple of float, optional
+        For ``"robust"``: the two quantiles in percent, the quartiles by default.
 
     Attributes
     ----------
@@ -44,14 +68,20 @@ cdef class Scaler:
         As given.
     method : str
         As given.
+    quantile_range : tuple of float
+        As given.
     counts, means, deviations, minima, maxima : ndarray of float64
         The statistics of each feature so far (copies).
+    medians, quantile_spans : ndarray of float64
+        For ``"robust"``: the median and the distance of the two quantiles, linearly interpolated (copies);
+        NaN for the others.
 
     Notes
     -----
     NaN (a feature that is not ready) is left out of the statistics and stays NaN.  A feature that never
-    varied scales to 0, one that was never seen to NaN.  Statistics are Welford's; neither :meth:`update`
-    nor :meth:`transform` with `out` allocates.
+    varied scales to 0, one that was never seen to NaN.  Where a feature varied but its two quantiles are
+    equal, ``"robust"`` only subtracts the median.  Means and deviations are Welford's; neither
+    :meth:`update` nor :meth:`transform` and :meth:`inverse_transform` with `out` allocate.
 
     Examples
     --------
@@ -60,32 +90,44 @@ cdef class Scaler:
     >>> scaler = Scaler(2).fit(np.array([[1.0, 10.0], [3.0, 30.0]]))
     >>> scaler.transform(np.array([3.0, 20.0]))
     array([1., 0.])
+    >>> robust = Scaler(1, "robust").fit(np.array([[1.0], [2.0], [3.0], [4.0], [1000.0]]))
+    >>> robust.transform(np.array([4.0]))
+    array([0.5])
     """
     cdef readonly Py_ssize_t features
     cdef readonly str method
-    cdef bint is_minmax
+    cdef readonly tuple quantile_range
+    cdef int kind  # the method
     cdef cnp.ndarray scales
-    cdef cnp.ndarray statistics  # rows: count, mean, sum of squared deviations, smallest, largest
+    # rows: count, mean, sum of squared deviations, smallest, largest, median, distance of the quantiles
+    cdef cnp.ndarray statistics
     cdef double *count
     cdef double *mean
     cdef double *squares
     cdef double *smallest
     cdef double *largest
+    cdef double *median
+    cdef double *distance
     cdef double *shift  # what transform subtracts and divides by, made from the statistics when needed
     cdef double *span
     cdef bint stale
 
-    def __init__(self, features, method="standard"):
+    def __init__(self, features, method="standard", *, quantile_range=QUARTILES):
         if isinstance(features, bool) or not isinstance(features, (int, np.integer)):
             raise TypeError(f"features must be an integer, not {type(features).__name__}")
         if not 1 <= features <= 1 << 24:
             raise ValueError(f"features must be from 1 to {1 << 24}, not {features}")
         if method not in METHODS:
-            raise ValueError(f"method must be 'standard' or 'minmax', not {method!r}")
+            raise ValueError(f"method must be 'standard', 'minmax' or 'robust', not {method!r}")
+        quantile_range = checked_range(quantile_range)
+        if method != "robust" and quantile_range != QUARTILES:
+            raise ValueError(f"quantile_range={quantile_range} is for method='robust'; "
+                             f"expected {QUARTILES} for another")
         self.features = features
         self.method = method
-        self.is_minmax = method == "minmax"
-        self.statistics = empty_words(5 * self.features).reshape(5, self.features)
+        self.quantile_range = quantile_range
+        self.kind = METHODS.index(method)
+        self.statistics = empty_words(7 * self.features).reshape(7, self.features)
         self.scales = empty_words(2 * self.features)
         self.shift = <double *>cnp.PyArray_DATA(self.scales)
         self.span = self.shift + self.features
@@ -94,16 +136,20 @@ cdef class Scaler:
         self.squares = self.mean + self.features
         self.smallest = self.squares + self.features
         self.largest = self.smallest + self.features
+        self.median = self.largest + self.features
+        self.distance = self.median + self.features
         self.reset()
 
     def __repr__(self):
-        return f"{type(self).__name__}({self.features}, {self.method!r})"
+        quantile_range = f", quantile_range={self.quantile_range}" if self.kind == ROBUST else ""
+        return f"{type(self).__name__}({self.features}, {self.method!r}{quantile_range})"
 
     def reset(self):
         """Forget everything seen."""
         self.statistics[:3] = 0
         self.statistics[3] = np.inf
         self.statistics[4] = -np.inf
+        self.statistics[5:] = np.nan
         self.stale = True
 
     @property
@@ -127,6 +173,14 @@ cdef class Scaler:
     def maxima(self):
         return np.where(self.statistics[0] > 0, self.statistics[4], np.nan)
 
+    @property
+    def medians(self):
+        return self.statistics[5].copy()
+
+    @property
+    def quantile_spans(self):
+        return self.statistics[6].copy()
+
     def update(self, x):
         """Take one vector, or the rows of a table, into the statistics.
 
@@ -139,41 +193,63 @@ cdef class Scaler:
         -------
         Scaler
             Itself.
+
+        Raises
+        ------
+        ValueError
+            With ``method="robust"``, which takes a table by :meth:`fit`.
         """
-        cdef Py_ssize_t rows = self.check(x, "x", False), row
-        cdef const double *values = <const double *>cnp.PyArray_DATA(x)
-        for row in range(rows * self.features):
-            if values[row] == INFINITY or values[row] == -INFINITY:
-                raise ValueError(f"x must be finite or NaN, not {values[row]!r} at {np.unravel_index(row, x.shape)}")
-        self.stale = True
-        for row in range(rows):
-            self.learn(values + row * self.features)
+        if self.kind == ROBUST:
+            raise ValueError("update is not for method='robust': the quantiles of a stream are not kept; use fit")
+        cdef Py_ssize_t rows = self.check_numbers(x)
+        self.learn(<const double *>cnp.PyArray_DATA(x), rows)
         return self
 
     def fit(self, x):
-        """Forget everything, then take in the rows of `x`; parameters as for :meth:`update`."""
-        before = self.statistics.copy()
+        """Forget everything, then take in the rows of `x`, whatever the method; parameters as for :meth:`update`."""
+        cdef Py_ssize_t rows = self.check_numbers(x)
+        quantiles = self.quantiles(x) if self.kind == ROBUST else np.nan
         self.reset()
-        try:
-            return self.update(x)
-        except BaseException:
-            self.statistics[:] = before
-            self.stale = True
-            raise
+        self.learn(<const double *>cnp.PyArray_DATA(x), rows)
+        self.statistics[5:] = quantiles
+        return self
 
-    cdef void learn(self, const double *x) noexcept nogil:
-        cdef Py_ssize_t i
+    cdef Py_ssize_t check_numbers(self, x) except -1:
+        """Refuses what the statistics cannot take in; the number of rows."""
+        cdef Py_ssize_t rows = self.check(x, "x", False), i
+        cdef const double *values = <const double *>cnp.PyArray_DATA(x)
+        for i in range(rows * self.features):
+            if values[i] == INFINITY or values[i] == -INFINITY:
+                raise ValueError(f"x must be finite or NaN, not {values[i]!r} at {np.unravel_index(i, x.shape)}")
+        return rows
+
+    cdef quantiles(self, x):
+        """Rows: the median, the distance of the two quantiles; NaN where there is no number."""
+        low, high = self.quantile_range
+        result = np.full((2, self.features), np.nan)
+        for i, column in enumerate(np.atleast_2d(x).T):
+            numbers = column[~np.isnan(column)]
+            if numbers.size:
+                lower, median, upper = np.quantile(numbers, (low / 100, 0.5, high / 100), overwrite_input=True)
+                result[:, i] = median, upper - lower
+        return result
+
+    cdef void learn(self, const double *x, Py_ssize_t rows) noexcept nogil:
+        cdef Py_ssize_t _row, i, n = self.features
         cdef double value, difference
-        for i in range(self.features):
-            value = x[i]
-            if value != value:
-                continue
-            self.count[i] += 1
-            difference = value - self.mean[i]
-            self.mean[i] += difference / self.count[i]
-            self.squares[i] += difference * (value - self.mean[i])
-            self.smallest[i] = value if value < self.smallest[i] else self.smallest[i]
-            self.largest[i] = value if value > self.largest[i] else self.largest[i]
+        self.stale = True
+        for _row in range(rows):
+            for i in range(n):
+                value = x[i]
+                if value != value:
+                    continue
+                self.count[i] += 1
+                difference = value - self.mean[i]
+                self.mean[i] += difference / self.count[i]
+                self.squares[i] += difference * (value - self.mean[i])
+                self.smallest[i] = value if value < self.smallest[i] else self.smallest[i]
+                self.largest[i] = value if value > self.largest[i] else self.largest[i]
+            x += n
 
     def transform(self, x, out=None):
         """Scale one vector or the rows of a table by the statistics so far.
@@ -190,6 +266,24 @@ cdef class Scaler:
         ndarray
             `out`.
         """
+        return self.convert(x, out, False)
+
+    def inverse_transform(self, x, out=None):
+        """Bring back what :meth:`transform` scaled; parameters and what is returned as for it.
+
+        A feature that never varied comes back as its mean, smallest value or median, one never seen as NaN.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from mlopt.features import Scaler
+        >>> scaler = Scaler(2, "minmax").fit(np.array([[1.0, 10.0], [3.0, 30.0]]))
+        >>> scaler.inverse_transform(np.array([0.5, 2.0]))
+        array([ 2., 50.])
+        """
+        return self.convert(x, out, True)
+
+    cdef convert(self, x, out, bint back):
         cdef Py_ssize_t rows = self.check(x, "x", False)
         if out is None:
             out = empty_words(rows * self.features).reshape((<object>x).shape)
@@ -206,9 +300,9 @@ cdef class Scaler:
             self.rescale()
         cdef const double *values = <const double *>cnp.PyArray_DATA(x)
         if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
-            self.scale(values, <float *>cnp.PyArray_DATA(out), rows)
+            self.scale(values, <float *>cnp.PyArray_DATA(out), rows, back)
         else:
-            self.scale(values, <double *>cnp.PyArray_DATA(out), rows)
+            self.scale(values, <double *>cnp.PyArray_DATA(out), rows, back)
         return out
 
     cdef void rescale(self) noexcept nogil:
@@ -216,9 +310,13 @@ cdef class Scaler:
         cdef Py_ssize_t i
         cdef double span
         for i in range(self.features):
-            if self.is_minmax:
+            if self.kind == MINMAX:
                 self.shift[i] = self.smallest[i]
                 span = self.largest[i] - self.smallest[i]
+            elif self.kind == ROBUST:
+                self.shift[i] = self.median[i]
+                # many equal values: the quantiles meet, though the feature varied
+                span = 1 if self.distance[i] == 0 and self.smallest[i] < self.largest[i] else self.distance[i]
             else:
                 self.shift[i] = self.mean[i]
                 span = sqrt(self.squares[i] / self.count[i])
@@ -226,13 +324,17 @@ cdef class Scaler:
             self.span[i] = NAN if self.count[i] == 0 else span if span > 0 else INFINITY
         self.stale = False
 
-    cdef void scale(self, const double *x, real *out, Py_ssize_t rows) noexcept nogil:
+    cdef void scale(self, const double *x, real *out, Py_ssize_t rows, bint back) noexcept nogil:
         cdef Py_ssize_t _row, i, n = self.features
         cdef const double *shift = self.shift
         cdef const double *span = self.span
         for _row in range(rows):
-            for i in range(n):
-                out[i] = <real>((x[i] - shift[i]) / span[i])
+            if back:
+                for i in range(n):
+                    out[i] = <real>(x[i] * (0 if span[i] == INFINITY else span[i]) + shift[i])
+            else:
+                for i in range(n):
+                    out[i] = <real>((x[i] - shift[i]) / span[i])
             x += n
             out += n
 
@@ -253,7 +355,7 @@ cdef class Scaler:
     def get_state(self):
         """The statistics, as bytes that :meth:`set_state` takes."""
         payload = self.statistics.tobytes()
-        return STATE_HEADER.pack(STATE_MAGIC, STATE_VERSION, self.is_minmax, self.features,
+        return STATE_HEADER.pack(STATE_MAGIC, STATE_VERSION, self.kind, self.features, *self.quantile_range,
                                  zlib.crc32(payload)) + payload
 
     def set_state(self, state):
@@ -267,24 +369,25 @@ cdef class Scaler:
         data = memoryview(state).cast("B")
         if len(data) < STATE_HEADER.size or data[:4] != STATE_MAGIC:
             raise ValueError("state is not what Scaler.get_state returns")
-        _, version, is_minmax, features, checksum = STATE_HEADER.unpack_from(data)
+        _, version, kind, features, low, high, checksum = STATE_HEADER.unpack_from(data)
         payload = data[STATE_HEADER.size:]
         if version != STATE_VERSION:
             raise ValueError(f"state has version {version}, expected {STATE_VERSION}")
-        if is_minmax != self.is_minmax or features != self.features:
-            raise ValueError(f"state is of a scaler of {features} features, method {METHODS[is_minmax & 1]!r}; "
-                             f"expected {self.features}, {self.method!r}")
+        if (kind, features, (low, high)) != (self.kind, self.features, self.quantile_range):
+            method = METHODS[kind] if kind < len(METHODS) else kind
+            raise ValueError(f"state is of a scaler of {features} features, method {method!r}, quantile_range "
+                             f"{(low, high)}; expected {self.features}, {self.method!r}, {self.quantile_range}")
         if len(payload) != self.statistics.nbytes or zlib.crc32(payload) != checksum:
             raise ValueError("state is damaged: its length or checksum does not match")
-        self.statistics[:] = np.frombuffer(payload, np.float64).reshape(5, -1)
+        self.statistics[:] = np.frombuffer(payload, np.float64).reshape(7, -1)
         self.stale = True
 
     def __reduce__(self):
-        return restore, (type(self), self.features, self.method, self.get_state())
+        return restore, (type(self), self.features, self.method, self.quantile_range, self.get_state())
 
 
-def restore(cls, features, method, state):
+def restore(cls, features, method, quantile_range, state):
     """Make a scaler again from its pickle."""
-    scaler = cls(features, method)
+    scaler = cls(features, method, quantile_range=quantile_range)
     scaler.set_state(state)
     return scaler

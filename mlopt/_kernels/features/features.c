@@ -10,47 +10,32 @@
 #define MLOPT_REAL f64
 #include "../simd/real.h"
 #include "../vector/functions.h"
-#include "steps.h"
-#include "windows.h"
 
-void K(features_update)(const mlopt_features_plan *plan, void *state, const double *bar, double *out)
+#include "kinds.h"
+#include "recurrences.h"
+
+/* What a class's function takes: the kind's constants, the walker, the step and its parameters. */
+#define KIND_ARGUMENTS                                                                                                 \
+    const int kind __attribute__((unused)), const int sources __attribute__((unused)),                                 \
+        const int rings __attribute__((unused)), const int numbers __attribute__((unused)),                            \
+        const int states __attribute__((unused)), const int results __attribute__((unused)),\
+        WALKER *w __attribute__((unused)), const mlopt_features_step *step __attribute__((unused)),                    \
+        const double *parameters __attribute__((unused))
+
+typedef struct extrema_levels {
+    const int64_t *base, *mask, *level, *lag;
+} extrema_levels;
+
+/* The numbers behind an extrema step's rows. */
+MLOPT_INLINE extrema_levels extrema_levels_of(const mlopt_features_step *step, const double *parameters)
 {
-    mlopt_features_state *header = state;
-    const int64_t now = header->bars;
-    for (int64_t s = 0; s < plan->step_count; s++) {
-        const mlopt_features_step *step = &plan->steps[s];
-        const double *parameters = (const double *)plan + step->parameters;
-        switch (step->kind) {
-        case MLOPT_FEATURES_bar:
-            F(step_bar)(step, header, bar);
-            break;
-        case MLOPT_FEATURES_output:
-            F(step_output)(plan, step, parameters, state, now, out);
-            break;
-#define CASE(kind)                                                                                                     \
-    case MLOPT_FEATURES_##kind:                                                                                        \
-        F(step_##kind)(step, parameters, state, now);                                                                  \
-        break;
-            CASE(push)
-            CASE(lag)
-            CASE(linear)
-            CASE(product)
-            CASE(quotient)
-            CASE(logarithm)
-            CASE(root)
-            CASE(sum)
-            CASE(weighted)
-            CASE(moments)
-            CASE(average)
-            CASE(extrema)
-            CASE(deviation)
-            CASE(accumulate)
-#undef CASE
-        }
-    }
-    memcpy(header->before, header->last, 5 * sizeof(double));
-    memcpy(header->last, bar, 5 * sizeof(double));
-    header->bars = now + 1;
+    const int64_t *base = (const int64_t *)parameters + 6 * step->lanes, *mask = base + step->levels;
+    const int64_t *level = mask + step->levels, *lag = level + step->windows;
+    return (extrema_levels){base, mask, level, lag};
 }
+
+#include "one_bar.h"
+#include "history.h"
+#include "symbols.h"
 
 #include "../simd/real_end.h"
