@@ -112,22 +112,23 @@ def root(x: Value, scale: float = 1.0) -> Value:
 
 def total(x: Value, n: int) -> Value:
     """The sum of the last `n`."""
-    return Value(_node("sum", (x,), (n, 1, x.ready), n, (x,)))
+    return Value(_node("sum", (x,), (n, 1 / n, x.ready), n, (x,)), 0)
 
 
 def mean(x: Value, n: int) -> Value:
     """The mean of the last `n`."""
-    return Value(_node("sum", (x,), (n, n, x.ready), n, (x,)))
+    return Value(total(x, n).node, 1)
 
 
 def weighted_mean(x: Value, n: int) -> Value:
     """The mean of the last `n`, weighted 1 (oldest) to `n`."""
-    return Value(_node("weighted", (x, total(x, n)), (n, n * (n + 1) // 2, x.ready), n, (x,)))
+    weights = n * (n + 1) // 2
+    return Value(_node("weighted", (x, total(x, n)), (n, 1 / n, weights, 1 / weights, x.ready), n, (x,)))
 
 
 def moments(x: Value, n: int) -> tuple[Value, Value]:
     """Mean and population standard deviation of the last `n`."""
-    node = _node("moments", (x,), (n, x.ready), n, (x,))
+    node = _node("moments", (x,), (n, 1 / n, x.ready), n, (x,))
     return Value(node, 0), Value(node, 1)
 
 
@@ -182,7 +183,7 @@ def age(extreme: Value) -> Value:
 
 def deviation(x: Value, n: int) -> Value:
     """The mean absolute deviation of the last `n` from their mean."""
-    return Value(_node("deviation", (moments(x, n)[0],), (n,), n, (x,)))
+    return Value(_node("deviation", (moments(x, n)[0],), (n, 1 / n), n, (x,)))
 
 
 def shape(x: Value, n: int) -> tuple[Value, Value]:
@@ -190,18 +191,18 @@ def shape(x: Value, n: int) -> tuple[Value, Value]:
     skew = math.sqrt(n * (n - 1)) / (n - 2) if n > 2 else 0.0
     kurtosis, offset = ((n - 1) * (n + 1), 3 * (n - 1) ** 2) if n > 3 else (0, 0)
     pairs = (n - 2) * (n - 3) or 1
-    node = _node("shape", (moments(x, n)[0],), (n, skew, kurtosis / pairs, offset / pairs), n, (x,))
+    node = _node("shape", (moments(x, n)[0],), (n, 1 / n, skew / n, kurtosis / pairs / n, offset / pairs), n, (x,))
     return Value(node, 0), Value(node, 1)
 
 
 def rank(x: Value, n: int) -> Value:
     """The rank of `x` among the last `n`, over `n`; of equals, the mean of their ranks."""
-    return Value(_node("rank", (x,), (n,), n, (x,)))
+    return Value(_node("rank", (x,), (n, 1 / n), n, (x,)))
 
 
 def covariance(x: Value, y: Value, n: int) -> Value:
     """The mean product of the deviations of `x` and `y` over the last `n`."""
-    return Value(_node("covariance", (moments(x, n)[0], moments(y, n)[0]), (n,), n, (x, y)))
+    return Value(_node("covariance", (moments(x, n)[0], moments(y, n)[0]), (n, 1 / n), n, (x, y)))
 
 
 def running(x: Value) -> Value:

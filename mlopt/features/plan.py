@@ -23,16 +23,16 @@ WINDOWED = tuple(name for name in KINDS if name not in ("bar", "push", "output",
 # The numbers of nodes that stand for nothing, where they are not all 0: such a node reads zeros, and keeps them.
 PADDING = {
     "sum": (1.0, 1.0, 0.0),
-    "weighted": (1.0, 1.0, 0.0),
-    "moments": (1.0, math.inf),
+    "weighted": (1.0, 1.0, 1.0, 1.0, 0.0),
+    "moments": (1.0, 1.0, math.inf),
     "average": (0.0, 0.0, 1.0, 0.0),
     "accumulate": (math.inf,),
     "sar": (0.0, 0.0, math.inf),
     "extrema": (1.0, math.inf),
-    "deviation": (1.0,),
-    "shape": (1.0, 0.0, 0.0, 0.0),
-    "rank": (1.0,),
-    "covariance": (1.0,),
+    "deviation": (1.0, 1.0),
+    "shape": (1.0, 1.0, 0.0, 0.0, 0.0),
+    "rank": (1.0, 1.0),
+    "covariance": (1.0, 1.0),
 }
 
 

@@ -19,7 +19,7 @@
     const int kind __attribute__((unused)), const int sources __attribute__((unused)),                                 \
         const int rings __attribute__((unused)), const int numbers __attribute__((unused)),                            \
         const int states __attribute__((unused)), const int results __attribute__((unused)),\
-        WALKER *w __attribute__((unused)), const mlopt_features_step *step __attribute__((unused)),                    \
+        const WALKER *w __attribute__((unused)), const mlopt_features_step *step __attribute__((unused)),                    \
         const double *parameters __attribute__((unused))
 
 typedef struct extrema_levels {

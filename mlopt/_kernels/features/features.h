@@ -46,6 +46,8 @@
 #define MLOPT_FEATURES_LANES 8
 /* Columns that a bar may have besides its five. */
 #define MLOPT_FEATURES_MOST_COLUMNS 64
+/* Symbols that features_symbols computes at once at the most. */
+#define MLOPT_FEATURES_MOST_LANES 32
 /* Bars that features_history computes at once. */
 #define MLOPT_FEATURES_BLOCK 128
 
@@ -65,19 +67,20 @@
  *                                                       `empty` where the divisor is 0
  *   logarithm   a, b:                                   log(a / b)
  *   root        a; scale:                               sqrt(scale a)
- *   sum         x; count, divisor, start:               sum of the window over divisor
- *   weighted    x, its plain sum; count, divisor, start: sum weighted 1 (oldest) to count
- *   moments     x; count, start:                        mean, then population standard deviation
+ *   sum         x; count, inverse, start:               sum of the window, then its mean; inverse is 1 / count
+ *   weighted    x, its plain sum; count, inverse, divisor, its inverse, start:
+ *                                                       sum weighted 1 (oldest) to count over divisor
+ *   moments     x; count, inverse, start:                   mean, then population standard deviation
  *   average     x; alpha, count, divisor, start:        exponential, seeded with the sum of the first count / divisor
  *   adaptive    x, weight; start:                       y += weight (x - y), from the x before bar `start` on
  *   accumulate  x; start:                               running total
  *   sar         high, low; acceleration, maximum, start: Wilder's parabolic stop and reverse
  *   extrema     x; sign, start; then for every level base and mask, for every window level and lag:
  *               the largest sign * value of every window, times sign
- *   deviation   mean; count:                            mean absolute deviation of the window from `mean`
- *   shape       mean; count, two factors, an offset:    skewness, then excess kurtosis of the window
- *   rank        x; count:                               rank of x in the window (ties: the mean rank) over count
- *   covariance  mean of x, mean of y; count:            mean product of deviations, of two rings
+ *   deviation   mean; count, inverse:                   mean absolute deviation of the window from `mean`
+ *   shape       mean; count, inverse, two factors, an offset: skewness, then excess kurtosis of the window
+ *   rank        x; count, inverse:                      rank of x in the window (ties: the mean rank) over count
+ *   covariance  mean of x, mean of y; count, inverse:   mean product of deviations, of two rings
  *   age         extreme:                                how many bars ago the window's extreme was, the latest if several
  *   output      x; ready:                               writes out, NaN before bar `ready`
  */
@@ -91,18 +94,18 @@
     KIND(quotient, elementwise, 4, 0, 5, 0, 1)                                                                         \
     KIND(logarithm, elementwise, 2, 0, 0, 0, 1)                                                                        \
     KIND(root, elementwise, 1, 0, 1, 0, 1)                                                                             \
-    KIND(sum, recurrence, 1, 1, 3, 6, 1)                                                                               \
-    KIND(weighted, recurrence, 2, 1, 3, 5, 1)                                                                          \
-    KIND(moments, recurrence, 1, 1, 2, 11, 2)                                                                          \
+    KIND(sum, recurrence, 1, 1, 3, 5, 2)                                                                               \
+    KIND(weighted, recurrence, 2, 1, 5, 4, 1)                                                                          \
+    KIND(moments, recurrence, 1, 1, 3, 10, 2)                                                                          \
     KIND(average, recurrence, 1, 0, 4, 2, 1)                                                                           \
     KIND(adaptive, recurrence, 2, 0, 1, 2, 1)                                                                          \
     KIND(accumulate, recurrence, 1, 0, 1, 4, 1)                                                                        \
     KIND(sar, recurrence, 2, 0, 3, 12, 1)                                                                              \
     KIND(extrema, extrema, 1, 1, 2, 0, 0)                                                                              \
-    KIND(deviation, window, 1, 1, 1, 0, 1)                                                                             \
-    KIND(shape, window, 1, 1, 4, 0, 2)                                                                                 \
-    KIND(rank, window, 1, 1, 1, 0, 1)                                                                                  \
-    KIND(covariance, window, 2, 2, 1, 0, 1)                                                                            \
+    KIND(deviation, window, 1, 1, 2, 0, 1)                                                                             \
+    KIND(shape, window, 1, 1, 5, 0, 2)                                                                                 \
+    KIND(rank, window, 1, 1, 2, 0, 1)                                                                                  \
+    KIND(covariance, window, 2, 2, 2, 0, 1)                                                                            \
     KIND(age, age, 1, 1, 0, 0, 1)                                                                                      \
     KIND(output, output, 1, 0, 1, 0, 0)
 
@@ -206,6 +209,17 @@ static inline mlopt_bar_fault mlopt_features_bar_fault(const double *bar, int64_
     return high < low ? MLOPT_BAR_RANGE : MLOPT_BAR_BODY;
 }
 
+/* Rows of state of a recurrence. */
+static inline int64_t mlopt_features_rows(int64_t kind)
+{
+    static const int8_t rows[] = {
+#define KIND(name, class, sources, rings, numbers, states, results) states,
+        MLOPT_FEATURES_KINDS
+#undef KIND
+    };
+    return kind == MLOPT_FEATURES_bar ? 0 : rows[kind];
+}
+
 /* Rows at the end of a kind's state that hold what rows at its beginning were before the last bar. */
 static inline int64_t mlopt_features_rows_before(int64_t kind)
 {
@@ -245,12 +259,31 @@ static inline void mlopt_features_step_back(const mlopt_features_plan *plan, voi
     }
 }
 
-/* The state of one symbol of a group of states interleaved word by word, and back. */
+/* A group of symbols has what a node of a recurrence remembers together, node after node, where a state has row after
+ * row.  Copies all words of one symbol's state out of its group, or into it. */
+static inline void mlopt_features_move(const mlopt_features_plan *plan, double *group, int64_t symbol, double *state,
+                                       int into)
+{
+    for (int64_t w = 0; w < plan->state_words; w++)
+        *(into ? &group[w * MLOPT_FEATURES_LANES + symbol] : &state[w]) =
+            *(into ? &state[w] : &group[w * MLOPT_FEATURES_LANES + symbol]);
+    for (int64_t s = 0; s < plan->step_count; s++) {
+        const mlopt_features_step *step = &plan->steps[s];
+        const int64_t rows = mlopt_features_rows(step->kind);
+        for (int64_t i = 0; i < step->lanes; i++)
+            for (int64_t r = 0; r < rows; r++) {
+                double *single = &state[step->state + r * step->lanes + i];
+                double *grouped = &group[(step->state + i * rows + r) * MLOPT_FEATURES_LANES + symbol];
+                *(into ? grouped : single) = *(into ? single : grouped);
+            }
+    }
+}
+
+/* The state of one symbol of a group, rings stored twice again. */
 static inline void mlopt_features_take(const mlopt_features_plan *plan, const double *group, int64_t symbol,
                                        double *state)
 {
-    for (int64_t w = 0; w < plan->state_words; w++)
-        state[w] = group[w * MLOPT_FEATURES_LANES + symbol];
+    mlopt_features_move(plan, (double *)group, symbol, state, 0);
     for (int64_t s = 0; s < plan->step_count; s++) {
         const mlopt_features_step *step = &plan->steps[s];
         const int64_t *base = (const int64_t *)plan + step->parameters + step->lanes, *mask = base + step->lanes;
@@ -263,8 +296,7 @@ static inline void mlopt_features_take(const mlopt_features_plan *plan, const do
 static inline void mlopt_features_put(const mlopt_features_plan *plan, double *group, int64_t symbol,
                                       const double *state)
 {
-    for (int64_t w = 0; w < plan->state_words; w++)
-        group[w * MLOPT_FEATURES_LANES + symbol] = state[w];
+    mlopt_features_move(plan, group, symbol, (double *)state, 1);
 }
 
 /* Words between the columns of features_history: not a power of two, or columns would share cache sets. */
@@ -299,7 +331,7 @@ static inline int64_t mlopt_features_history_words(const mlopt_features_plan *pl
 
 static inline int64_t mlopt_features_symbols_words(const mlopt_features_plan *plan)
 {
-    const int64_t values = (plan->words_with_values - plan->state_words) * MLOPT_FEATURES_LANES;
+    const int64_t values = (plan->words_with_values - plan->state_words) * MLOPT_FEATURES_MOST_LANES;
     return values > plan->words_with_values ? values : plan->words_with_values;
 }
 

@@ -204,7 +204,7 @@ MLOPT_INLINE void history_window(KIND_ARGUMENTS)
         const double *first = ring_column(w, NODE_INDEX(sources)) - (count - 1), *second = first, *source[2];
         if (rings == 2)
             second = ring_column(w, NODE_INDEX(sources + 3)) - (count - 1);
-        V n[4];
+        V n[5];
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sources; s++)
             source[s] = column_of(w, NODE_INDEX(s));

@@ -159,7 +159,7 @@ MLOPT_INLINE void one_bar_window(KIND_ARGUMENTS)
             for (int s = 0; s < sums_of(kind); s++)
                 sums[s][lane] = F(reduce_add)(sum[s]);
         }
-        V total[MOST_SUMS], n[4], out[2];
+        V total[MOST_SUMS], n[5], out[2];
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sums_of(kind); s++)
             total[s] = F(load)(sums[s]);

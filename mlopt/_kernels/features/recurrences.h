@@ -9,24 +9,29 @@ MLOPT_INLINE void add_compensated(V *sum, V *low, V x)
     *sum = total;
 }
 
-MLOPT_INLINE V one_where_not_zero(V x) { return F(select)(F(eq)(x, F(zero)()), F(zero)(), F(set1)(1)); }
-
-/* Rows 0 and 1 a sliding sum, 2 and 3 a fresh one that never subtracts, 4 its age.  At age `count` it has added exactly
- * the values in the window, takes the sliding one's place and starts again.  Returns the sum. */
-MLOPT_INLINE V renew_sum(V *row, V count)
+/* What is left of `bars` (whole, 0 or more) after whole multiples of `count`; `inverse` is 1 / count. */
+MLOPT_INLINE V remainder_of(V bars, V count, V inverse)
 {
-    const V age = F(add)(row[4], F(set1)(1)), zero = F(zero)();
+    const V shift = F(set1)(0x1.8p52); /* adding it rounds to whole numbers */
+    const V times = F(sub)(F(add)(F(mul)(bars, inverse), shift), shift);
+    const V rest = F(fnma)(times, count, bars);
+    return F(select)(F(lt)(rest, F(zero)()), F(add)(rest, count), rest);
+}
+
+/* Rows 0 and 1 a sliding sum, 2 and 3 a fresh one that never subtracts and is `age` bars old.  At age `count` it has
+ * added exactly the values in the window, takes the sliding one's place and starts again.  Returns the sum. */
+MLOPT_INLINE V renew_sum(V *row, V age, V count)
+{
+    const V zero = F(zero)();
     const M renew = F(eq)(age, count);
-    const V total = F(select)(renew, F(add)(row[2], row[3]), F(add)(row[0], row[1]));
     row[0] = F(select)(renew, row[2], row[0]);
     row[1] = F(select)(renew, row[3], row[1]);
     row[2] = F(select)(renew, zero, row[2]);
     row[3] = F(select)(renew, zero, row[3]);
-    row[4] = F(select)(renew, zero, age);
-    return total;
+    return F(add)(row[0], row[1]);
 }
 
-/* Row 5: how many values of the window are not 0.  Numbers: count, divisor, start. */
+/* Row 4: one more than the last bar with a value that is not 0.  Numbers: count, inverse, start.  Results: sum, mean. */
 MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
     const V zero = F(zero)(), x = F(select)(F(le)(n[2], bar), source[0], zero);
@@ -34,30 +39,35 @@ MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar
     add_compensated(&row[0], &row[1], F(neg)(leaving));
     add_compensated(&row[2], &row[3], x);
     /* nothing but zeros in the window: exactly 0, whatever rounding left, for quotients of two sums */
-    row[5] = F(add)(row[5], F(sub)(one_where_not_zero(x), one_where_not_zero(leaving)));
-    const M empty = F(eq)(row[5], zero);
+    const V seen = F(add)(bar, F(set1)(1));
+    row[4] = F(select)(F(eq)(x, zero), row[4], seen);
+    const M empty = F(le)(row[4], F(sub)(seen, n[0]));
     row[0] = F(select)(empty, zero, row[0]);
     row[1] = F(select)(empty, zero, row[1]);
-    out[0] = F(div)(renew_sum(row, n[0]), n[1]);
+    const V age = F(add)(remainder_of(bar, n[0], n[1]), F(set1)(1));
+    out[0] = renew_sum(row, age, n[0]);
+    out[1] = quotient_by(out[0], n[0], n[1]);
 }
 
-/* Sources: x, the plain sum of the window.  Numbers: count, divisor, start. */
+/* Sources: x, the plain sum of the window.  Numbers: count, inverse, divisor, its inverse, start. */
 MLOPT_INLINE void next_weighted(V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
-    const V x = F(select)(F(le)(n[2], bar), source[0], F(zero)());
+    const V x = F(select)(F(le)(n[4], bar), source[0], F(zero)());
+    const V age = F(add)(remainder_of(bar, n[0], n[1]), F(set1)(1));
     /* every weight falls by one: the plain sum before this bar leaves, the new value enters with `count` */
     add_compensated(&row[0], &row[1], F(mul)(F(add)(n[0], F(set1)(1)), x));
     add_compensated(&row[0], &row[1], F(neg)(source[1]));
     add_compensated(&row[0], &row[1], F(neg)(leaving));
-    add_compensated(&row[2], &row[3], F(mul)(F(add)(row[4], F(set1)(1)), x));
-    out[0] = F(div)(renew_sum(row, n[0]), n[1]);
+    add_compensated(&row[2], &row[3], F(mul)(age, x));
+    out[0] = quotient_by(renew_sum(row, age, n[0]), n[2], n[3]);
 }
 
-/* Rows: shift; first, low; second, low; next shift; the fresh sums about it, likewise; age.  Numbers: count, start.
+/* Rows: shift; first, low; second, low; next shift; the fresh sums about it, likewise.  Numbers: count, inverse,
+ * start.  Results: mean, deviation.
  * Returns where cancellation calls for the node to be computed anew. */
 MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
-    const V x = source[0], zero = F(zero)(), count = n[0], start = n[1];
+    const V x = source[0], zero = F(zero)(), count = n[0], start = n[2];
     const M started = F(le)(start, bar), is_first = F(eq)(start, bar);
     const M full = F(le)(F(add)(start, count), bar); /* a value leaves */
     const V shift = F(select)(is_first, x, row[0]), next_shift = F(select)(is_first, x, row[5]);
@@ -70,7 +80,7 @@ MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V ba
     add_compensated(&row[3], &row[4], F(neg)(F(mul)(departing, departing)));
     add_compensated(&row[6], &row[7], anew);
     add_compensated(&row[8], &row[9], F(mul)(anew, anew));
-    const V age = F(add)(row[10], F(select)(started, F(set1)(1), zero));
+    const V age = F(add)(remainder_of(F(max)(F(sub)(bar, start), zero), count, n[1]), F(set1)(1));
     const M renew = F(mask_and)(started, F(eq)(age, count));
     row[0] = F(select)(renew, next_shift, shift);
     row[5] = F(select)(renew, x, next_shift);
@@ -79,13 +89,12 @@ MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V ba
         row[1 + r] = F(select)(renew, row[6 + r], row[1 + r]);
         row[6 + r] = F(select)(renew, zero, row[6 + r]);
     }
-    row[10] = F(select)(renew, zero, age);
 
-    const V total = F(add)(row[1], row[2]), offset = F(div)(total, count);
+    const V total = F(add)(row[1], row[2]), offset = quotient_by(total, count, n[1]);
     const V lost = F(mul)(total, offset);
     const V squares = F(max)(F(sub)(F(add)(row[3], row[4]), lost), zero);
     out[0] = F(add)(row[0], offset);
-    out[1] = F(sqrt)(F(div)(squares, count));
+    out[1] = F(sqrt)(quotient_by(squares, count, n[1]));
     /* a shift taken from the window itself costs at most a factor `count`: no rebuild loops */
     const V limit = F(mul)(F(max)(count, F(set1)(1e4)), squares);
     return F(mask_and)(full, F(lt)(limit, lost));

@@ -3,15 +3,18 @@
 #define WALKER_WORD(word) MLOPT_JOIN3(WALKER, _, word)
 
 #define KIND(name, class, sources, rings, numbers, states, results)                                                    \
-    static void WALKER_WORD(kind_##name)(WALKER * w, const mlopt_features_step *step, const double *parameters)        \
+    static void WALKER_WORD(kind_##name)(const WALKER *walker, const mlopt_features_step *step,                        \
+                                         const double *parameters)                                                     \
     {                                                                                                                  \
+        const WALKER w = *walker;               /* copies: vector stores may alias */                                  \
+        const mlopt_features_step here = *step; /* what pointers lead to */                                            \
         WALKER_WORD(class)                                                                                             \
-        (MLOPT_FEATURES_##name, sources, rings, numbers, states, results, w, step, parameters);                        \
+        (MLOPT_FEATURES_##name, sources, rings, numbers, states, results, &w, &here, parameters);                      \
     }
 MLOPT_FEATURES_KINDS
 #undef KIND
 
-static void WALKER_WORD(walk)(WALKER *w, const mlopt_features_plan *plan)
+static void WALKER_WORD(walk)(const WALKER *w, const mlopt_features_plan *plan)
 {
     for (int64_t s = 0; s < plan->step_count; s++) {
         const mlopt_features_step *step = &plan->steps[s];

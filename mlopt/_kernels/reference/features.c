@@ -124,28 +124,28 @@ static void step_root(const mlopt_features_step *step, const double *parameters,
     EACH_NODE(step) values[lane] = sqrt(larger(state[INDEX(0)] * NUMBER(1), 0));
 }
 
-/* The fresh sum's age after this bar: at `count` it starts again. */
-static int64_t next_age(double age, int64_t count) { return (int64_t)age + 1 == count ? 0 : (int64_t)age + 1; }
+/* The fresh sum's age after this bar, the first being bar 0: at `count` it starts again. */
+static int64_t age_of(int64_t bar, int64_t count) { return (bar + 1) % count; }
 
 static void step_sum(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     EACH_NODE(step)
     {
-        const int64_t count = INDEX(3), age = next_age(STATE(4), count);
+        const int64_t count = INDEX(3), age = age_of(now, count);
         double total = 0, fresh = 0;
-        STATE(5) = 0;
         for (int64_t back = count - 1; back >= 0; back--) {
             const double x = ring_value(state, INDEX(1), INDEX(2), back, now);
             total += x;
-            STATE(5) += x != 0;
+            if (x != 0)
+                STATE(4) = (double)(now - back + 1);
         }
         for (int64_t back = age - 1; back >= 0; back--)
             fresh += ring_value(state, INDEX(1), INDEX(2), back, now);
-        values[lane] = total / NUMBER(5);
+        values[lane] = total;
+        values[lanes + lane] = total / NUMBER(4);
         STATE(0) = total;
         STATE(2) = fresh;
         STATE(1) = STATE(3) = 0;
-        STATE(4) = (double)age;
     }
 }
 
@@ -153,17 +153,16 @@ static void step_weighted(const mlopt_features_step *step, const double *paramet
 {
     EACH_NODE(step)
     {
-        const int64_t count = INDEX(4), age = next_age(STATE(4), count);
+        const int64_t count = INDEX(4), age = age_of(now, count);
         double total = 0, fresh = 0;
         for (int64_t back = count - 1; back >= 0; back--)
             total += (double)(count - back) * ring_value(state, INDEX(2), INDEX(3), back, now);
         for (int64_t back = age - 1; back >= 0; back--)
             fresh += (double)(age - back) * ring_value(state, INDEX(2), INDEX(3), back, now);
-        values[lane] = total / NUMBER(6);
+        values[lane] = total / NUMBER(7);
         STATE(0) = total;
         STATE(2) = fresh;
         STATE(1) = STATE(3) = 0;
-        STATE(4) = (double)age;
     }
 }
 
@@ -171,7 +170,7 @@ static void step_moments(const mlopt_features_step *step, const double *paramete
 {
     EACH_NODE(step)
     {
-        const int64_t start = (int64_t)NUMBER(5), window = INDEX(3);
+        const int64_t start = (int64_t)NUMBER(6), window = INDEX(3);
         if (now < start)
             continue;
         const int64_t count = now - start + 1 < window ? now - start + 1 : window;
@@ -194,7 +193,7 @@ static void step_moments(const mlopt_features_step *step, const double *paramete
         STATE(3) = second;
         STATE(2) = STATE(4) = 0;
 
-        const int64_t age = next_age(STATE(10), window);
+        const int64_t age = age_of(now - start, window);
         if (now == start || age == 0)
             STATE(5) = latest;
         double fresh = 0, fresh_second = 0;
@@ -206,7 +205,6 @@ static void step_moments(const mlopt_features_step *step, const double *paramete
         STATE(6) = fresh;
         STATE(8) = fresh_second;
         STATE(7) = STATE(9) = 0;
-        STATE(10) = (double)age;
     }
 }
 
@@ -338,8 +336,8 @@ static void step_shape(const mlopt_features_step *step, const double *parameters
             fourth += d * d * d * d;
         }
         second /= NUMBER(4);
-        values[lane] = second == 0 ? 0 : NUMBER(5) * (third / NUMBER(4)) / (second * sqrt(second));
-        values[lanes + lane] = second == 0 ? 0 : NUMBER(6) * (fourth / NUMBER(4)) / (second * second) - NUMBER(7);
+        values[lane] = second == 0 ? 0 : NUMBER(6) * third / (second * sqrt(second));
+        values[lanes + lane] = second == 0 ? 0 : NUMBER(7) * fourth / (second * second) - NUMBER(8);
     }
 }
 
