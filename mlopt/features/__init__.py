@@ -12,4 +12,6 @@ from mlopt.features.definitions import DEFAULT_FEATURES, FAMILIES, Combination
 from mlopt.features.extractor import FeatureExtractor
 from mlopt.features.scaler import Scaler
 
-__all__ = ["DEFAULT_FEATURES", "FAMILIES", "Bars", "Combination", "FeatureExtractor", "Scaler", "read_bars", "sample_bars"]
+__all__ = [
+    "DEFAULT_FEATURES", "FAMILIES", "Bars", "Combination", "FeatureExtractor", "Scaler", "read_bars", "sample_bars",
+]  # fmt: skip

@@ -24,8 +24,8 @@ cdef enum:
     FIRST_CHANGE = 13  # from here on they are of a bar and the one before
 
 SERIES = ("zero", "open", "high", "low", "close", "volume", "typical", "range", "body", "upper_shadow",
-          "lower_shadow", "money", "signed_volume", "change", "gain", "loss", "true_range", "buying", "inflow", "outflow",
-          "plus_movement", "minus_movement")
+          "lower_shadow", "money", "signed_volume", "change", "gain", "loss", "true_range", "buying", "inflow",
+          "outflow", "plus_movement", "minus_movement")
 
 
 def of_bars(const double[:, ::1] bars):
@@ -345,7 +345,7 @@ def rank(const double[::1] x, Py_ssize_t first, Py_ssize_t count):
 
 def covariance(const double[::1] mean_x, const double[::1] mean_y, const double[::1] x, const double[::1] y,
                Py_ssize_t first, Py_ssize_t count):
-    """The mean product of the deviations of the last `count`: a sliding sum of products, both about the first values."""
+    """The mean product of the deviations of the last `count`: a sliding sum of products about the first values."""
     cdef Py_ssize_t n = x.shape[0], i
     cdef double *out
     cdef cnp.ndarray series = fresh(n, first + count - 1, &out)
