@@ -1,7 +1,10 @@
 """Streaming features of market data: one bar in, a vector of features out, in constant time a bar.
 
-`definitions.py` is the table of features.  It builds values with `graph.py`; `plan.py` compiles those
-to a plan, which the kernels of `_kernels/features` walk once a bar; `extractor.pyx` owns the state.
+`definitions.py` is the table of features.  It builds values with `graph.py`, of equal parts the same nodes;
+`plan.py` compiles those to a plan, a list of steps, each many nodes of one kind.  The kernels of
+`_kernels/features` walk it: over one bar, a history, or one bar of many symbols, with the same bits.
+`extractor.pyx` owns plan and states and checks bars; `bars.py` reads them; `state.py` is the form in which
+states are kept; `scaler.pyx` brings vectors to one scale.
 """
 
 from mlopt.features.bars import Bars, read_bars, sample_bars
@@ -9,4 +12,6 @@ from mlopt.features.definitions import DEFAULT_FEATURES, FAMILIES, Combination
 from mlopt.features.extractor import FeatureExtractor
 from mlopt.features.scaler import Scaler
 
-__all__ = ["DEFAULT_FEATURES", "FAMILIES", "Bars", "Combination", "FeatureExtractor", "Scaler", "read_bars", "sample_bars"]
+__all__ = [
+    "DEFAULT_FEATURES", "FAMILIES", "Bars", "Combination", "FeatureExtractor", "Scaler", "read_bars", "sample_bars",
+]  # fmt: skip

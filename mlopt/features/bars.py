@@ -81,7 +81,7 @@ class Bars:
 def bars_table(
     bars: Any, columns: Sequence[str] = (), symbols: int = 1
 ) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.int64]] | None]:
-    """Any accepted form of bars as a C-contiguous (symbols, n, 5 + columns) array, and the bars' times where it has them.
+    """Any accepted form of bars as a C-contiguous (symbols, n, 5 + columns) array, and their times where it has them.
 
     The values are not looked at.  Times are integers, (symbols, n).
     """
@@ -98,7 +98,8 @@ def bars_table(
         try:
             table = np.asarray(bars, np.float64)
         except (TypeError, ValueError) as error:
-            raise TypeError(f"bars must be an array of numbers of shape {shape}, a frame or a mapping ({error})") from None
+            message = f"bars must be an array of numbers of shape {shape}, a frame or a mapping ({error})"
+            raise TypeError(message) from None
         if table.shape[1:] != ((len(fields),) if symbols == 1 else (symbols, len(fields))):
             raise ValueError(f"bars must have shape {shape}: {', '.join(fields)}; not {table.shape}")
     table = table.reshape(len(table), symbols, len(fields))
@@ -123,19 +124,29 @@ def _columns_of(bars: Any, fields: Sequence[str]) -> tuple[np.ndarray[Any, np.dt
             raise ValueError(f"bars: column {name!r} has shape {arrays[-1].shape}, expected {arrays[0].shape}")
     time = _find_times(list(by_name))
     if time is not None:
-        return np.stack(arrays, axis=1), np.asarray(by_name[time])
-    index = getattr(bars, "index", None)
-    return np.stack(arrays, axis=1), index.to_numpy() if getattr(index, "dtype", None) is not None else None
+        return np.stack(arrays, axis=1), _times_of(by_name[time])
+    index = getattr(bars, "index", None)  # pandas': times only where it says so, else it just counts
+    index_is_times = getattr(getattr(index, "dtype", None), "kind", "") == "M"
+    return np.stack(arrays, axis=1), _times_of(index) if index_is_times else None
+
+
+def _times_of(column: Any) -> np.ndarray[Any, Any]:
+    """A column of times, or an index, as an array; in UTC where it has a zone, which NumPy does not know."""
+    zone = getattr(getattr(column, "dtype", None), "tz", None)
+    return np.asarray(column) if zone is None else np.asarray(column, "datetime64[ns]")
 
 
 def _as_integers(times: Any) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-    """Times in nanoseconds, integers as they are; None for what is neither (a running index, names)."""
+    """Times in nanoseconds, integers as they are; None for what is neither (names)."""
     if times is None:
         return None
     times = _as_times(times)
-    if times.dtype.kind == "M":
-        return times.astype("datetime64[ns]").astype(np.int64)
-    return times.astype(np.int64) if times.dtype.kind in "iu" else None
+    if times.dtype.kind not in "iuM":
+        return None
+    integers: np.ndarray[Any, np.dtype[np.int64]] = (
+        times.astype("datetime64[ns]") if times.dtype.kind == "M" else times
+    ).astype(np.int64)
+    return integers
 
 
 def as_timestamps(time: Any) -> Any:
@@ -261,10 +272,11 @@ def _from_frame(frame: Any, where: str) -> Bars:
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where}: column {field!r} must be numbers ({error})") from None
     time = _find_times(list(columns))
+    times = None
     if time is not None:
-        times = columns[time].to_numpy()
-    else:
-        times = frame.index.to_numpy() if frame.index.dtype.kind == "M" else None
+        times = _times_of(columns[time])
+    elif frame.index.dtype.kind == "M":
+        times = _times_of(frame.index)
     return _check(Bars(**arrays, timestamps=None if times is None else _as_times(times)), where)
 
 

@@ -466,8 +466,7 @@ cdef class FeatureExtractor:
         """Recompute the last bar's features from kept history on the reference tier.
 
         Every window is recomputed by its textbook definition; recursive features (exponential averages, running totals,
-        the
-        parabolic stop) by one step from the bar before.
+        the parabolic stop) by one step from the bar before.
 
         Parameters
         ----------

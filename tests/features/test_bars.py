@@ -102,6 +102,19 @@ def test_parquet(tmp_path):
         read_bars(tmp_path / "bars.pq")
 
 
+def test_times_of_a_frame():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(TABLE, columns=["Open", "High", "Low", "Close", "Volume"])
+    counted = FeatureExtractor(["lag_1"]).warm_up(frame).warm_up(frame[::-1])
+    assert counted.bars_seen == 2 * len(TABLE)  # an index that only counts says nothing about time
+    times = pandas.date_range("2024-01-02", periods=len(TABLE))
+    for index in (times, times.tz_localize("America/New_York")):
+        for dated in (frame.set_index(index), frame.assign(Timestamp=index)):
+            extractor = FeatureExtractor(["lag_1"]).warm_up(dated)
+            with pytest.raises(ValueError, match="bar 0: timestamp must be later"):
+                extractor.warm_up(dated)
+
+
 def test_missing_libraries_name_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "arch.data", None)
     monkeypatch.setitem(sys.modules, "pandas", None)

@@ -10,7 +10,7 @@ from mlopt.targets.baseline.series import SERIES
 
 pytest.importorskip("mlopt.features")
 
-from mlopt.features import FeatureExtractor
+from mlopt.features import DEFAULT_FEATURES, FeatureExtractor
 from mlopt.targets.baseline.features import WINDOW, Features
 
 
@@ -26,13 +26,17 @@ def made_bars(count, seed=0):
 
 @pytest.mark.parametrize("count", [WINDOW, 300])
 def test_features_agree(count):
+    """Both start with the first of these bars, so that recursions agree too."""
     bars, extractor = made_bars(count), FeatureExtractor()
+    assert extractor.names == DEFAULT_FEATURES
     result = Features(extractor.names).compute(bars)
+    assert np.isfinite(result).all()
     np.testing.assert_allclose(result, extractor.transform(bars)[-1], rtol=1e-7, atol=1e-9)
 
 
-def test_features_before_they_are_ready_are_nan():
-    bars, extractor = made_bars(30), FeatureExtractor()
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_features_before_they_are_ready_are_nan(count):
+    bars, extractor = made_bars(count), FeatureExtractor()
     result = Features(extractor.names).compute(bars)
     np.testing.assert_allclose(result, extractor.transform(bars)[-1], rtol=1e-7, atol=1e-9)
     assert np.isnan(result).any()

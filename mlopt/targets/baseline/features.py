@@ -9,7 +9,7 @@ import numpy as np
 
 from mlopt.features.definitions import parse_feature
 from mlopt.features.graph import Node, Value
-from mlopt.features.layout import SERIES
+from mlopt.features.layout import KINDS, SERIES
 from mlopt.targets.baseline import series
 
 WINDOW = 500
@@ -63,13 +63,13 @@ class Features:
         if node.kind == "bar":
             self.places[Value(node)] = series.SERIES.index(_NAMES[int(node.numbers[0])])
             return
-        for value in node.inputs:
+        loop, values, arguments = _step(node)
+        for value in values:
             self._plan(value.node)
-        loop, arguments = _step(node)
-        results = 2 if node.kind == "moments" else 1
+        results = KINDS[node.kind].results or 1
         self.places.update({Value(node, port): self.count + port for port in range(results)})
         self.count += results
-        self.steps.append(Step(loop, tuple(self.places[value] for value in node.inputs), arguments, results))
+        self.steps.append(Step(loop, tuple(self.places[value] for value in values), arguments, results))
 
     def compute(self, window: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
         """A fresh vector of the features at the window's last bar, from its bars (rows of five columns)."""
@@ -83,27 +83,36 @@ class Features:
         return np.array([results[place][-1] for place in self.outputs])
 
 
-def _step(node: Node) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """The loop of one step of the formulas, and what it takes after the series it reads."""
-    kind, numbers = node.kind, node.numbers
-    first = max(value.ready for value in node.inputs)
+def _step(node: Node) -> tuple[Callable[..., Any], tuple[Value, ...], tuple[Any, ...]]:
+    """The loop of one step of the formulas, the series it reads, and what it takes behind them."""
+    kind, inputs, numbers = node.kind, node.inputs, node.numbers
+    looked_back_at = tuple(value for value, _ in node.windows)
+    bars = node.windows[0][1] if node.windows else 0
+    first = max(value.ready for value in inputs or looked_back_at)
     match kind:
         case "lag":
-            return series.lag, (first, int(numbers[0]))
-        case "linear" | "product" | "quotient" | "logarithm" | "root":
-            return getattr(series, kind), (first, *numbers)
+            return series.lag, looked_back_at, (first, bars)
+        case "linear" | "product" | "distance" | "quotient" | "logarithm" | "root":
+            return getattr(series, kind), inputs, (first, *numbers)
         case "sum":
-            return series.window_sum, (first, int(numbers[0]), numbers[1])
+            return series.window_sum, inputs, (first, bars, numbers[1])
         case "weighted":
-            return series.weighted, (node.inputs[0].ready, int(numbers[0]), numbers[1])
-        case "moments":
-            return series.moments, (first, int(numbers[0]))
+            return series.weighted, inputs, (inputs[0].ready, bars, numbers[1])
+        case "moments" | "rank":
+            return getattr(series, kind), inputs, (first, bars)
         case "average":
-            return series.average, (numbers[0], int(numbers[1]), int(numbers[2]))
+            alpha, count, divisor, start = numbers
+            return series.average, inputs, (alpha, int(count), divisor, int(start), node.ready)
+        case "adaptive" | "accumulate":
+            return getattr(series, kind), inputs, (first,)
+        case "sar":
+            return series.sar, inputs, (*numbers[:2], node.ready)
         case "extrema":
-            return series.extremum, (first, numbers[0], int(numbers[1]))
-        case "deviation":
-            return series.deviation, (first, int(numbers[0]))
-        case "accumulate":
-            return series.accumulate, (first,)
+            return series.extremum, inputs, (first, numbers[0], bars)
+        case "deviation" | "age":
+            return getattr(series, kind), inputs + looked_back_at, (node.ready, bars)
+        case "shape":
+            return series.shape, inputs + looked_back_at, (node.ready, bars, *numbers[1:])
+        case "covariance":
+            return series.covariance, inputs + looked_back_at, (max(x.ready for x in looked_back_at), bars)
     raise NotImplementedError(f"the baseline program has no loop for the step {kind!r}")
