@@ -29,7 +29,8 @@ typedef struct extrema_levels {
 /* The numbers behind an extrema step's rows. */
 MLOPT_INLINE extrema_levels extrema_levels_of(const mlopt_features_step *step, const double *parameters)
 {
-    const int64_t *base = (const int64_t *)parameters + 6 * step->lanes, *mask = base + step->levels;
+    const int64_t *base = (const int64_t *)parameters + 6 * step->lanes + step->lanes / MLOPT_FEATURES_LANES;
+    const int64_t *mask = base + step->levels;
     const int64_t *level = mask + step->levels, *lag = level + step->windows;
     return (extrema_levels){base, mask, level, lag};
 }

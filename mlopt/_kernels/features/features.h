@@ -5,7 +5,8 @@
  * may be copied byte by byte (it holds no pointers) and continued by any kernel on any tier, also in mid-stream.
  *
  *   plan    struct mlopt_features_plan, its steps, then their parameters: rows of `lanes` words of 8 bytes, one word a
- *           node, each row an index (int64) or a number (double), in the order named below
+ *           node, each row an index (int64) or a number (double), in the order named below; behind them, for every
+ *           MLOPT_FEATURES_LANES nodes a word whose bit s says that source s is the same value for all of them
  *   state   struct mlopt_features_state, then rings and what steps remember; an index counts words of 8 bytes from its
  *           start.  64-byte aligned, as every offset of a row in it is
  *   values  what steps compute in the current bar; their indices go on where the state ends

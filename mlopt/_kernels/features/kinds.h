@@ -94,7 +94,7 @@ MLOPT_INLINE V no_term(const int kind, const V *source)
 
 MLOPT_INLINE void add_term(const int kind, V x, V y, const V *source, V *sum)
 {
-    const V zero = F(zero)(), one = F(set1)(1), d = F(sub)(x, source[0]);
+    const V one = F(set1)(1), d = F(sub)(x, source[0]);
     switch (kind) {
     case MLOPT_FEATURES_deviation:
         sum[0] = F(add)(sum[0], F(abs)(d));
@@ -107,8 +107,8 @@ MLOPT_INLINE void add_term(const int kind, V x, V y, const V *source, V *sum)
         break;
     }
     case MLOPT_FEATURES_rank:
-        sum[0] = F(add)(sum[0], F(select)(F(lt)(x, source[0]), one, zero));
-        sum[1] = F(add)(sum[1], F(select)(F(eq)(x, source[0]), one, zero));
+        sum[0] = F(select)(F(lt)(x, source[0]), F(add)(sum[0], one), sum[0]);
+        sum[1] = F(select)(F(eq)(x, source[0]), F(add)(sum[1], one), sum[1]);
         break;
     default: /* covariance */
         sum[0] = F(fma)(d, F(sub)(y, source[1]), sum[0]);

@@ -18,8 +18,15 @@ typedef union words {
     int64_t index[LANES];
 } words;
 
-/* The numbers at the words that a row of the plan names. */
-MLOPT_INLINE V gather(const double *state, const double *row) { return F(gather)(state, (const int64_t *)row); }
+/* Source s of the nodes from the i-th on: the values whose indices are in a row of the plan. */
+MLOPT_INLINE V source_of(const one_bar *w, const double *row, size_t s, int64_t same)
+{
+    const int64_t *at = (const int64_t *)row;
+    return same >> s & 1 ? F(set1)(w->state[at[0]]) : F(gather)(w->state, at);
+}
+
+/* Which sources are the same value for all nodes from the i-th on; a step has `rows` rows of parameters. */
+#define SAME_OF(rows) (((const int64_t *)parameters)[(size_t)(rows) * lanes + i / MLOPT_FEATURES_LANES])
 
 /* The values of the rings of `row` (base, mask, window), a window ago. */
 MLOPT_INLINE V gather_leaving(const one_bar *w, const double *row, size_t lanes)
@@ -81,9 +88,10 @@ MLOPT_INLINE void one_bar_elementwise(KIND_ARGUMENTS)
     const size_t lanes = (size_t)step->lanes;
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
         V x[4], n[5];
+        const int64_t same = SAME_OF(FIRST_NUMBER + numbers);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sources; s++)
-            x[s] = gather(w->state, NODE_ROW(s));
+            x[s] = source_of(w, NODE_ROW(s), (size_t)s, same);
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
             n[k] = F(load)(NODE_ROW(FIRST_NUMBER + k));
@@ -98,9 +106,10 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
         double *memory = w->state + step->state + i, *values = w->state + step->values + i;
         V x[4], n[5], row[12], out[2];
+        const int64_t same = SAME_OF(FIRST_NUMBER + numbers);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sources; s++)
-            x[s] = gather(w->state, NODE_ROW(s));
+            x[s] = source_of(w, NODE_ROW(s), (size_t)s, same);
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
             n[k] = F(load)(NODE_ROW(FIRST_NUMBER + k));
@@ -182,7 +191,7 @@ MLOPT_INLINE void one_bar_extrema(KIND_ARGUMENTS)
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
 #define LEVEL(k, bar) (w->state + at.base[k] + (size_t)((bar) & at.mask[k]) * lanes + i)
         const V sign = F(load)(NODE_ROW(FIRST_NUMBER)), none = F(set1)(-INFINITY);
-        const V x = F(mul)(sign, gather(w->state, NODE_ROW(0)));
+        const V x = F(mul)(sign, F(gather)(w->state, (const int64_t *)NODE_ROW(0)));
         V largest = F(select)(F(le)(F(load)(NODE_ROW(FIRST_NUMBER + 1)), F(set1)((double)w->now)), x, none);
         for (int64_t k = 0;; k++) {
             F(store)(LEVEL(k, w->now), largest);
@@ -226,7 +235,7 @@ MLOPT_INLINE void one_bar_output(KIND_ARGUMENTS)
     const size_t lanes = (size_t)step->lanes, outputs = (size_t)w->plan->outputs;
     const V bar = F(set1)((double)w->now), missing = F(set1)(NAN);
     for (size_t i = 0; i < outputs; i += LANES) {
-        const V x = F(select)(F(le)(F(load)(NODE_ROW(1)), bar), gather(w->state, NODE_ROW(0)), missing);
+        const V x = F(select)(F(le)(F(load)(NODE_ROW(1)), bar), F(gather)(w->state, (const int64_t *)NODE_ROW(0)), missing);
         if (i + LANES <= outputs)
             F(store)(w->out + i, x);
         else

@@ -298,7 +298,8 @@ static double largest(const double *state, int64_t base, int64_t mask, double si
 static void step_extrema(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     const int64_t levels = step->levels, windows = step->windows;
-    const int64_t *base = (const int64_t *)parameters + 6 * step->lanes, *mask = base + levels;
+    const int64_t *base = (const int64_t *)parameters + 6 * step->lanes + step->lanes / MLOPT_FEATURES_LANES;
+    const int64_t *mask = base + levels;
     const int64_t *level = mask + levels, *lag = level + windows;
     EACH_NODE(step)
     {
