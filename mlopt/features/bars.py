@@ -123,6 +123,8 @@ def _columns_of(bars: Any, fields: Sequence[str]) -> tuple[np.ndarray[Any, np.dt
         if arrays[-1].ndim != 1 or len(arrays[-1]) != len(arrays[0]):
             raise ValueError(f"bars: column {name!r} has shape {arrays[-1].shape}, expected {arrays[0].shape}")
     time = _find_times(list(by_name))
+    if time is not None and time.strip().lower() == "date" and any(name.strip().lower() == "time" for name in by_name):
+        time = None  # neither of the two alone says when a bar was
     if time is not None:
         return np.stack(arrays, axis=1), _times_of(by_name[time])
     index = getattr(bars, "index", None)  # pandas': times only where it says so, else it just counts

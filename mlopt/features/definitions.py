@@ -35,7 +35,7 @@ class Family:
         n, m, k are the periods in the order of the name; C, H, L, O, V the bar, T its typical price; X (and Y) what a name
         may give in parentheses; x' the value one bar before, x[n] the one n bars before.
     unit : str
-        "price", "volume", "percent", "1", "bars" or "input": that of X.
+        "price", "volume", "percent", "1" or "input": that of X.
     build : callable
         Makes the feature's value from its inputs and periods.
     periods : tuple
@@ -608,7 +608,7 @@ def feature_of(feature: str | Combination, columns: Sequence[str] = ()) -> Featu
         return parse_feature(feature, columns)
     parts = [(float(weight), parse_feature(name, columns)) for name, weight in feature.weights.items()]
     value = sum_of([(weight, part.value) for weight, part in parts], float(feature.offset))
-    units = {part.family.unit for _, part in parts}
+    units = {(part.family.unit, part.inputs if part.family.unit == "input" else ()) for _, part in parts}
     # of several units, none: an error is relative to the result itself
-    family = Family(feature.name, "linear combination", units.pop() if len(units) == 1 else "1", sum_of)
-    return Feature(feature.name, family, (), value, parts[0][1].inputs)
+    unit, inputs = units.pop() if len(units) == 1 else ("1", ())
+    return Feature(feature.name, Family(feature.name, "linear combination", unit, sum_of), (), value, inputs)

@@ -125,7 +125,7 @@ cdef class FeatureExtractor:
     cdef readonly Py_ssize_t symbols
     cdef readonly int64_t lookback
     cdef readonly str on_bad
-    cdef object plan, features, specification
+    cdef object plan, features, specification, held
     cdef cnp.ndarray words, memory, scratch, vector, peeked, workspace
     cdef object vector_view, peeked_view
     cdef const mlopt_features_plan *compiled
@@ -172,6 +172,7 @@ cdef class FeatureExtractor:
             self.vector = empty_words(symbols * len(names)).reshape(symbols, len(names))
         self.scratch = None  # made when it is needed: it is as large as the state
         self.peeked = None
+        self.held = {}  # of several symbols, the last good row of those whose row was made NaN by a bad bar
         self.state = <double *>cnp.PyArray_DATA(self.memory)
         self.out = <double *>cnp.PyArray_DATA(self.vector)
         self.vector_view = read_only(self.vector)
@@ -193,6 +194,7 @@ cdef class FeatureExtractor:
         else:
             self.memory.reshape(-1, self.state_words, GROUP)[:] = initial[:, np.newaxis]
         self.vector[:] = np.nan
+        self.held.clear()
 
     cdef header_words(self, word):
         """A word of every symbol's header, as integers: a copy."""
@@ -362,10 +364,19 @@ cdef class FeatureExtractor:
             new = times if ticking is None else np.where(ticking.view(bool), times, last)
             groups[:, 1] = np.concatenate([new, np.zeros(pads, np.int64)]).reshape(-1, GROUP)
         self.run_symbols(table, self.state, bars, ticking, self.out)
+        if self.held:
+            for symbol in np.arange(self.symbols) if ticking is None else np.flatnonzero(ticking):
+                self.held.pop(symbol, None)
         if failing is not None and self.bad_policy == ON_BAD_SKIP:
+            for symbol in np.flatnonzero(failing):
+                self.held.setdefault(symbol, self.vector[symbol].copy())
             self.vector[failing] = np.nan
         del kept
         return self.vector_view
+
+    cdef row(self, symbol):
+        """The vector of a symbol's last good bar."""
+        return self.vector if self.symbols == 1 else self.held.get(symbol, self.vector[symbol])
 
     cdef peek_symbols(self, tuple values, where, const mlopt_kernels *table):
         cdef const double *bars[MOST_FIELDS]
@@ -373,6 +384,8 @@ cdef class FeatureExtractor:
         ticking, failing = self.good_symbols(bars, where)
         memcpy(cnp.PyArray_DATA(self.scratch), self.state, cnp.PyArray_NBYTES(self.memory))
         self.peeked[:] = self.vector
+        for symbol, row in self.held.items():
+            self.peeked[symbol] = row
         self.run_symbols(table, <double *>cnp.PyArray_DATA(self.scratch), bars, ticking,
                          <double *>cnp.PyArray_DATA(self.peeked))
         if failing is not None and self.bad_policy == ON_BAD_SKIP:
@@ -498,9 +511,8 @@ cdef class FeatureExtractor:
         expected = np.empty(len(self.names))
         table_of("reference").features_update_f64(self.compiled, scratch, bar, <double *>cnp.PyArray_DATA(expected))
         last = dict(zip((*FIELDS, *self.columns), bar, strict=False)) | {"typical": bar[3]}
-        vector = self.vector if self.symbols == 1 else self.vector[which]
         worst = 0.0
-        for feature, now, then in zip(self.features, vector.tolist(), expected.tolist(), strict=True):
+        for feature, now, then in zip(self.features, self.row(which).tolist(), expected.tolist(), strict=True):
             if now == then or (math.isnan(now) and math.isnan(then)):
                 continue
             difference = abs(now - then) / max(abs(now), abs(then), natural_scale(feature, last))
@@ -553,7 +565,9 @@ cdef class FeatureExtractor:
         cdef Py_ssize_t count = rows.shape[1]
         results = empty_words(self.symbols * count * width).reshape(self.symbols, count, width)
         states = empty_words(self.symbols * self.state_words).reshape(self.symbols, self.state_words)
-        vectors = np.array(self.vector).reshape(self.symbols, width) if keep else np.full((self.symbols, width), np.nan)
+        vectors = np.full((self.symbols, width), np.nan)
+        if keep:
+            vectors[:] = [self.row(symbol) for symbol in range(self.symbols)]
         memory = empty_words(self.state_words + self.plan.values)
         workspace = empty_words(mlopt_features_history_words(self.compiled))
         for symbol in range(self.symbols):
@@ -569,6 +583,7 @@ cdef class FeatureExtractor:
             for symbol in range(self.symbols):
                 self.put(symbol, <const double *>cnp.PyArray_DATA(states) + symbol * self.state_words)
             self.vector[:] = vectors.reshape((<object>self.vector).shape)
+            self.held.clear()
         return results[0] if self.symbols == 1 else results.transpose(1, 0, 2)
 
     cdef run_one(self, cnp.ndarray rows, cnp.ndarray times, cnp.ndarray memory, cnp.ndarray workspace,
@@ -626,12 +641,14 @@ cdef class FeatureExtractor:
         cdef Py_ssize_t which
         cdef cnp.ndarray state
         if symbol is None and self.symbols > 1:
-            return STATE.pack((self.digest(), self.symbols), self.memory.tobytes() + self.vector.tobytes())
+            rows = self.vector.copy()
+            for which, row in self.held.items():
+                rows[which] = row
+            return STATE.pack((self.digest(), self.symbols), self.memory.tobytes() + rows.tobytes())
         which = self.check_symbol(0 if symbol is None else symbol)
         state = empty_words(self.state_words)
         self.take(which, <double *>cnp.PyArray_DATA(state))
-        vector = self.vector if self.symbols == 1 else self.vector[which]
-        return STATE.pack((self.digest(), 1), state.tobytes() + vector.tobytes())
+        return STATE.pack((self.digest(), 1), state.tobytes() + self.row(which).tobytes())
 
     def set_state(self, state, symbol=None):
         """Continue from a state that :meth:`get_state` returned.
@@ -667,11 +684,13 @@ cdef class FeatureExtractor:
         if whole:
             self.memory[:] = numbers[:words]
             self.vector[:] = numbers[words:].reshape(self.symbols, width)
+            self.held.clear()
             return
         memory = empty_words(words)
         memory[:] = numbers[:words]
         self.put(which, <const double *>cnp.PyArray_DATA(memory))
         (self.vector if self.symbols == 1 else self.vector[which])[:] = numbers[words:]
+        self.held.pop(which, None)
 
     cdef digest(self):
         """Tells plans of different layout apart."""

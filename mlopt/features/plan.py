@@ -6,7 +6,6 @@ import math
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,6 @@ __all__ = ["Plan", "compile_plan", "empty_words"]
 ELEMENTWISE = tuple(name for name, kind in KINDS.items() if kind.kind_class == "elementwise")
 # in the order in which they are emitted when several are possible
 WINDOWED = tuple(name for name in KINDS if name not in ("bar", "push", "output", *ELEMENTWISE))
-
-# Roughly, for the order of steps: cycles of a step, of a node more than the usual 3, and until a result can be read.
-STEP_CYCLES, LATENCY = 8, 40
-NODE_CYCLES = {
-    "quotient": 5, "logarithm": 5, "sum": 5, "weighted": 6, "moments": 11, "sar": 8, "extrema": 8, "deviation": 15,
-    "shape": 15, "rank": 15, "covariance": 15, "age": 10,
-}  # fmt: skip
 
 # The numbers of nodes that stand for nothing, where they are not all 0: such a node reads zeros, and keeps them.
 PADDING = {
@@ -79,9 +71,6 @@ class _Compiler:
         self.steps: list[list[int]] = []
         self.parameters: list[np.ndarray[Any, Any]] = []  # of each step, flat
         self.state_words = HEADER_WORDS
-        self.needs: list[set[int]] = []  # of each step, the steps that make what it reads
-        self.maker: dict[int, int] = {}  # of each value, the step
-        self.pusher: dict[int, int] = {}  # of each ring, by its base, the step that pushes to it
         self.values = 0  # so far; numbered from 0 until the state has its size
         self.initial: list[tuple[int, int, float]] = []  # ranges of the state that do not start as 0
         self.slots: dict[Value, int] = {}
@@ -142,27 +131,7 @@ class _Compiler:
         values = self.values
         self.values += results * lanes
         self.steps.append([of.number, lanes, used, 0, values, self.allocate(of.states * lanes), levels, windows])
-        needs = {self.maker[value] for row in sources for value in row}
-        if kind != "push":
-            needs.update(self.pusher[base] for row in rings for base in row[::3])
-        self.needs.append(needs)
-        self.maker.update(dict.fromkeys(range(values, self.values), len(self.steps) - 1))
-        self.pusher.update({row[0]: len(self.steps) - 1 for row in rings if kind == "push"})
         return values
-
-    def sort_by_sources(self, nodes: Sequence[Node]) -> list[Node]:
-        """The nodes of a step, so that neighbours read the same values: by whichever sources first, it helps most."""
-        columns = list(zip(*([self.slots[x] for x in node.inputs] for node in nodes), strict=True))
-
-        def shared(order: Sequence[int]) -> int:
-            blocks = [order[i : i + LANES] for i in range(0, len(order), LANES)]
-            return sum(len({column[i] for i in block}) == 1 for block in blocks for column in columns)
-
-        orders = [
-            sorted(range(len(nodes)), key=lambda i, by=by: [columns[s][i] for s in by])  # type: ignore[misc]
-            for by in permutations(range(len(columns)))
-        ]
-        return [nodes[i] for i in max(orders, key=shared)]
 
     def ring_of(self, window: tuple[Value, int]) -> list[int]:
         value, bars = window
@@ -173,7 +142,6 @@ class _Compiler:
             self.emit_extrema(nodes)
             return
         results, lanes = KINDS[kind].results, _round_up(len(nodes))
-        nodes = self.sort_by_sources(nodes)
         first = self.emit(
             kind,
             [[self.slots[x] for x in node.inputs] for node in nodes],
@@ -258,36 +226,10 @@ class _Compiler:
             pass
         assert not waiting, "a feature reads itself"
 
-    def order(self) -> list[int]:
-        """The steps in an order in which few wait for the one before: list scheduling by the longest way to the end."""
-        names = {kind.number: name for name, kind in KINDS.items()}
-        work = [STEP_CYCLES + NODE_CYCLES.get(names[step[0]], 3) * step[1] for step in self.steps]
-        way = list(work)
-        for step in reversed(range(len(work))):
-            for needed in self.needs[step]:
-                way[needed] = max(way[needed], work[needed] + LATENCY + way[step])
-        order: list[int] = []
-        done: dict[int, int] = {}  # when its results can be read
-        waiting = set(range(len(work)))
-        time = 0
-        while waiting:
-            ready = [step for step in waiting if self.needs[step] <= done.keys()]
-            when = {step: max((done[needed] for needed in self.needs[step]), default=0) for step in ready}
-            time = max(time, min(when.values()))
-            best = max((step for step in ready if when[step] <= time), key=lambda step: (way[step], -step))
-            time += work[best]
-            done[best] = time + LATENCY
-            order.append(best)
-            waiting.remove(best)
-        return order
-
     def compile(self) -> Plan:
         self.schedule()
         ready = [float(x.ready) for x in self.outputs]
         self.emit("output", [[self.slots[x]] for x in self.outputs], [()] * len(ready), [[x] for x in ready], 0)
-        order = self.order()
-        self.steps = [self.steps[step] for step in order]
-        self.parameters = [self.parameters[step] for step in order]
         header = 8 + 8 * len(self.steps)
         offsets = np.cumsum([header, *(_round_up(len(p)) for p in self.parameters)])
         words = empty_words(int(offsets[-1])).view(np.int64)

@@ -47,8 +47,8 @@ class StateFormat:
     def numbers(self, fields: tuple[Any, ...], payload: memoryview, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The payload as so many float64, a view, where length and checksum are as the header says."""
         size, checksum = fields[-2:]
-        if not size == len(payload) == 8 * count:
+        if len(payload) != 8 * count:
             raise ValueError(f"state has {len(payload)} bytes behind its header, expected {8 * count}")
-        if zlib.crc32(payload) != checksum:
+        if size != len(payload) or zlib.crc32(payload) != checksum:
             raise ValueError("state is damaged: its checksum does not match")
         return np.frombuffer(payload, np.float64)

@@ -222,10 +222,17 @@ MLOPT_INLINE void f64_transpose(f64v *rows)
     }
 }
 
-/* loads and inserts: the gather instruction takes twice as long on Zen, and is slow on patched Intel cores */
+/* loads into one lane after another: the gather instruction takes twice as long on Zen, and is slow on patched Intel cores */
 MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
 {
-    return _mm512_set_pd(p[at[7]], p[at[6]], p[at[5]], p[at[4]], p[at[3]], p[at[2]], p[at[1]], p[at[0]]);
+    f64v v = _mm512_set1_pd(p[at[0]]);
+    v = _mm512_mask_broadcastsd_pd(v, 0x02, _mm_load_sd(p + at[1]));
+    v = _mm512_mask_broadcastsd_pd(v, 0x04, _mm_load_sd(p + at[2]));
+    v = _mm512_mask_broadcastsd_pd(v, 0x08, _mm_load_sd(p + at[3]));
+    v = _mm512_mask_broadcastsd_pd(v, 0x10, _mm_load_sd(p + at[4]));
+    v = _mm512_mask_broadcastsd_pd(v, 0x20, _mm_load_sd(p + at[5]));
+    v = _mm512_mask_broadcastsd_pd(v, 0x40, _mm_load_sd(p + at[6]));
+    return _mm512_mask_broadcastsd_pd(v, 0x80, _mm_load_sd(p + at[7]));
 }
 
 /* By shuffles: the ports that load are busy with the other operand. */
