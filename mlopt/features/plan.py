@@ -17,7 +17,7 @@ from mlopt.memory import empty_aligned
 __all__ = ["Plan", "compile_plan", "empty_words"]
 
 ELEMENTWISE = tuple(name for name, kind in KINDS.items() if kind.kind_class == "elementwise")
-# in the order in which they are emitted when several are possible
+CHEAP = (*ELEMENTWISE, "lag")
 WINDOWED = tuple(name for name in KINDS if name not in ("bar", "push", "output", *ELEMENTWISE))
 
 # The numbers of nodes that stand for nothing, where they are not all 0: such a node reads zeros, and keeps them.
@@ -74,6 +74,7 @@ class _Compiler:
         self.values = 0  # so far; numbered from 0 until the state has its size
         self.initial: list[tuple[int, int, float]] = []  # ranges of the state that do not start as 0
         self.slots: dict[Value, int] = {}
+        self.pushed: set[Value] = set()
         self.nodes = self.collect(outputs)
         self.rings = self.place_rings()
 
@@ -183,48 +184,55 @@ class _Compiler:
                 for n, node in wanted[lane].items():
                     self.slots[Value(node)] = first + windows.index(n) * LANES + i
 
-    def emit_push(self, pushed: set[Value]) -> None:
-        now = [x for x in self.rings if x not in pushed and x in self.slots]
-        if now:
-            rings = [[*self.rings[x], 0] for x in now]
-            self.emit("push", [[self.slots[x]] for x in now], rings, [[x.ready] for x in now], 0)
-            pushed.update(now)
+    def emit_push(self) -> None:
+        """Pushes every series that has a place to its ring, where that is still to be done."""
+        now = [x for x in self.rings if x not in self.pushed and x in self.slots]
+        rings = [[*self.rings[x], 0] for x in now]
+        self.emit("push", [[self.slots[x]] for x in now], rings, [[x.ready] for x in now], 0)
+        self.pushed.update(now)
 
     def schedule(self) -> None:
-        """Elementwise steps as soon as a window needs them, else last; as few steps of a kind as that allows."""
+        """As few steps as may be: a kind is emitted when all of its nodes are ready that do not wait for others of it."""
         lanes = len(SERIES) + self.columns
         first = self.emit("bar", [()] * lanes, [()] * lanes, [()] * lanes, 1)
         self.slots = {node: first + int(node.node.numbers[0]) for node in _bar_values(self.nodes)}
+        waiting = self.layers()
+        while waiting:
+            ready = {layer: [node for node in nodes if self.is_ready(node)] for layer, nodes in waiting.items()}
+            whole = [layer for layer, nodes in waiting.items() if len(ready[layer]) == len(nodes)]
+            # where kinds wait for one another, cheap steps that windows need let the windows be whole
+            layer = whole[0] if whole else max(waiting, key=lambda x: (x[0] in CHEAP and x[1] and ready[x] != [], len(ready[x])))
+            nodes = ready[layer]
+            assert nodes, "a feature reads itself"
+            if any(value not in self.pushed for node in nodes for value, _ in node.windows):
+                self.emit_push()
+            self.emit_nodes(nodes[0].kind, nodes)
+            waiting[layer] = [node for node in waiting[layer] if node not in set(nodes)]
+            if not waiting[layer]:
+                del waiting[layer]
+
+    def layers(self) -> dict[tuple[str, bool, int], list[Node]]:
+        """The nodes by kind, by whether a window needs them, and by how many of these they wait for one after another."""
         needed: set[Node] = set()
         for node in reversed(self.nodes):
             if node.kind in WINDOWED or node in needed:
-                needed.update(x.node for x in node.reads)
-        waiting = [node for node in self.nodes if node.kind != "bar"]
-        pushed: set[Value] = set()
+                needed.update((node, *(x.node for x in node.reads)))
+        depths: dict[Node, dict[tuple[str, bool], int]] = {}
+        layers: dict[tuple[str, bool, int], list[Node]] = {}
+        for node in self.nodes:
+            below: dict[tuple[str, bool], int] = {}
+            for value in node.reads:
+                for key, depth in depths[value.node].items():
+                    below[key] = max(below.get(key, 0), depth)
+            own = (node.kind, node in needed)
+            if node.kind != "bar":
+                layers.setdefault((*own, below.get(own, 0)), []).append(node)
+            depths[node] = below | {own: below.get(own, 0) + 1}
+        return layers
 
-        def can_emit(node: Node) -> bool:
-            return all(x in self.slots for x in node.inputs) and all(x in pushed for x, _ in node.windows)
-
-        def emit_ready(kinds: Sequence[str], among: Iterable[Node]) -> bool:
-            emitted = False
-            candidates = set(among)
-            for kind in kinds:
-                nodes = [n for n in waiting if n.kind == kind and n in candidates and can_emit(n)]
-                if nodes:
-                    self.emit_nodes(kind, nodes)
-                    waiting[:] = [n for n in waiting if n not in set(nodes)]
-                    emitted = True
-            return emitted
-
-        while waiting:
-            while emit_ready(ELEMENTWISE, needed):
-                pass
-            self.emit_push(pushed)
-            if not emit_ready(WINDOWED, waiting):
-                break
-        while emit_ready(ELEMENTWISE, waiting):
-            pass
-        assert not waiting, "a feature reads itself"
+    def is_ready(self, node: Node) -> bool:
+        """Whether all that it reads has a place."""
+        return all(value in self.slots for value in node.reads)
 
     def compile(self) -> Plan:
         self.schedule()
