@@ -276,6 +276,25 @@ TARGETS = (
         "matmul",
     ),
     Target(
+        "feature_symbols",
+        "one bar of 1024 symbols, a symbol",
+        "FeatureExtractor(symbols=1024), the default set, update(...) of arrays from Python, all symbols ticking",
+        ALGORITHMS,
+        (
+            lower("goal", "≤ 250 ns a symbol", 250e-9, scale=F64),
+            lower("goal", "≤ 1.5× the memory roofline", 1.5, "vs_roofline"),
+        ),
+        "features",
+    ),
+    Target(
+        "feature_history",
+        "5 000 bars of history, a bar",
+        "transform of real S&P 500 bars, the features of the default set that TA-Lib has too; the whole set beside it",
+        ALGORITHMS,
+        (higher("goal", "≥ 2× TA-Lib's batch functions", 2.0, "vs_peer"),),
+        "features",
+    ),
+    Target(
         "svd_512",
         "randomised SVD",
         "512×512 float64, singular values 1/i, rank 50, spectral error ≤ 1.01 × optimal",

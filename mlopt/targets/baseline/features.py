@@ -95,9 +95,9 @@ def _step(node: Node) -> tuple[Callable[..., Any], tuple[Value, ...], tuple[Any,
         case "linear" | "product" | "distance" | "quotient" | "logarithm" | "root":
             return getattr(series, kind), inputs, (first, *numbers)
         case "sum":
-            return series.window_sum, inputs, (first, bars, numbers[1])
+            return series.window_sum, inputs, (first, bars)
         case "weighted":
-            return series.weighted, inputs, (inputs[0].ready, bars, numbers[1])
+            return series.weighted, inputs, (inputs[0].ready, bars, numbers[2])
         case "moments" | "rank":
             return getattr(series, kind), inputs, (first, bars)
         case "average":
@@ -112,7 +112,7 @@ def _step(node: Node) -> tuple[Callable[..., Any], tuple[Value, ...], tuple[Any,
         case "deviation" | "age":
             return getattr(series, kind), inputs + looked_back_at, (node.ready, bars)
         case "shape":
-            return series.shape, inputs + looked_back_at, (node.ready, bars, *numbers[1:])
+            return series.shape, inputs + looked_back_at, (node.ready, bars, bars * numbers[2], bars * numbers[3], numbers[4])
         case "covariance":
             return series.covariance, inputs + looked_back_at, (max(x.ready for x in looked_back_at), bars)
     raise NotImplementedError(f"the baseline program has no loop for the step {kind!r}")

@@ -141,19 +141,21 @@ def root(const double[::1] x, Py_ssize_t first, double scale):
     return series
 
 
-def window_sum(const double[::1] x, Py_ssize_t first, Py_ssize_t count, double divisor):
-    """The sum of the last `count`, sliding, over `divisor`."""
+def window_sum(const double[::1] x, Py_ssize_t first, Py_ssize_t count):
+    """The sum of the last `count`, sliding, and their mean."""
     cdef Py_ssize_t n = x.shape[0], i
-    cdef double *out
-    cdef cnp.ndarray series = fresh(n, first + count - 1, &out)
+    cdef double *sum_
+    cdef double *mean
+    cdef cnp.ndarray sums = fresh(n, first + count - 1, &sum_), means = fresh(n, first + count - 1, &mean)
     cdef double total = 0
     for i in range(first, n):
         total += x[i]
         if i >= first + count:
             total -= x[i - count]
         if i >= first + count - 1:
-            out[i] = total / divisor
-    return series
+            sum_[i] = total
+            mean[i] = total / count
+    return sums, means
 
 
 def weighted(const double[::1] x, const double[::1] total, Py_ssize_t first, Py_ssize_t count, double divisor):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from mlopt.targets import peers
 from mlopt.targets.contest import Contest, NotHere, Options
-from mlopt.targets.limits import fma
+from mlopt.targets.limits import fma, stream
 from mlopt.targets.measure import calls
 from mlopt.targets.result import Row
+from mlopt.targets.rows.talib import talib_batches, talib_streams
 
-WHOLE = 128  # values a bar of the default set, from which on the figure is final
+SYMBOLS = 1024
+HISTORY = 5000
 
 
 def real_bars() -> np.ndarray:
@@ -50,57 +50,6 @@ def baseline_features(names: tuple[str, ...], bars: np.ndarray) -> Callable[[], 
     return next_window
 
 
-def talib_streams(talib: Any, bars: np.ndarray, outputs: int) -> tuple[Callable[[], object], int, int]:
-    """TA-Lib's stream handles, function after function, until they give at least so many outputs a bar.
-
-    Returns
-    -------
-    callable, int, int
-        The update of all of them with the next bar, how many functions, how many outputs.
-    """
-    from talib import stream
-
-    groups = talib.get_function_groups()
-    kinds = (
-        "Overlap Studies",
-        "Momentum Indicators",
-        "Volume Indicators",
-        "Volatility Indicators",
-        "Price Transform",
-        "Cycle Indicators",
-        "Statistic Functions",
-    )
-    function_of: Any = importlib.import_module("talib.abstract").Function
-    history = {
-        name: np.ascontiguousarray(bars[:1000, i]) for i, name in enumerate(("open", "high", "low", "close", "volume"))
-    }
-    columns = list(history)
-    updates, count = [], 0
-    for name in (name for kind in kinds for name in groups.get(kind, ())):
-        function = function_of(name)
-        series = []
-        for wanted in function.input_names.values():
-            series += [wanted] if isinstance(wanted, str) else list(wanted)
-        if not set(series) <= set(columns):
-            continue  # takes periods as a series, which is no indicator of a bar
-        try:
-            handle = getattr(stream, name)(*(history[s] for s in series))
-        except Exception:  # a function that this history, or its default arguments, do not suit
-            continue
-        updates.append((handle.update, tuple(columns.index(s) for s in series)))
-        count += len(function.output_names)
-        if count >= outputs:
-            break
-    following = itertools.cycle(bars[1000:].tolist()).__next__
-    arguments = [(update, *places) for update, places in updates]
-
-    def update_all() -> list[object]:
-        bar = following()
-        return [update(*[bar[place] for place in places]) for update, *places in arguments]
-
-    return update_all, len(updates), count
-
-
 def measure_feature_extraction(row: Row, options: Options) -> None:
     """One bar in, the default set out."""
     bars = real_bars()
@@ -110,8 +59,6 @@ def measure_feature_extraction(row: Row, options: Options) -> None:
     for bar in bars[:1000].tolist():
         extractor.update(*bar)
     names = tuple(extractor.names)
-    if len(names) < WHOLE:
-        row.provisional = f"provisional: the default set has {len(names)} of at least {WHOLE} values"
     row.notes.append(f"{len(names)} values a bar; handing over the next bar, about 60 ns, is part of every figure")
     contest = Contest(
         ours=calls(bar_after_bar(bars, extractor.update)),
@@ -123,3 +70,86 @@ def measure_feature_extraction(row: Row, options: Options) -> None:
         update_all, functions, outputs = talib_streams(talib, bars, len(names))
         contest.peers[f"{peers.label('talib')} streams ({functions} functions, {outputs} outputs)"] = calls(update_all)
     contest.fill(row, options.seconds)
+
+
+def state_traffic(names: tuple[str, ...]) -> tuple[int, int]:
+    """How many numbers of one symbol's state a bar reads, and how many it writes, as the plan has it."""
+    from mlopt.features.definitions import parse_feature
+    from mlopt.features.layout import KINDS
+    from mlopt.features.plan import compile_plan
+
+    words = compile_plan([parse_feature(name).value for name in names]).words.tolist()
+    kinds = {kind.number: (name, kind) for name, kind in KINDS.items()}
+    read = written = 10  # the last two bars
+    for first in range(8, 8 + 8 * words[5], 8):
+        number, lanes, used, parameters, _, _, levels, windows = words[first : first + 8]
+        name, kind = kinds[number]
+        if name == "push":
+            written += used
+        elif name == "extrema":
+            read += used * (levels - 1 + windows)
+            written += used * levels
+        elif kind.kind_class == "window":
+            for ring in range(kind.rings):
+                row = parameters + (kind.sources + 3 * ring + 2) * lanes
+                read += sum(words[row : row + used])
+        elif kind.kind_class in ("recurrence", "lag"):
+            read += used * (kind.states + kind.rings)
+            written += used * kind.states
+    return read, written
+
+
+def measure_feature_symbols(row: Row, options: Options) -> None:
+    """One bar of many symbols, against reading and writing as much of the state."""
+    bars = real_bars()
+    from mlopt.features import FeatureExtractor
+
+    extractor = FeatureExtractor(symbols=SYMBOLS)
+    single = FeatureExtractor()
+    columns = [[np.full(SYMBOLS, number) for number in bar] for bar in bars[: 2 * single.lookback].tolist()]
+    for bar in columns:
+        extractor.update(*bar)
+    following = itertools.cycle(columns).__next__
+    read, written = state_traffic(extractor.names)
+    loop = stream("update", "float64", read * SYMBOLS // 2, "memory")
+    touched = 8.0 * SYMBOLS * (read + written)
+    contest = Contest(
+        ours=calls(lambda: extractor.update(*following())),
+        variants={"one_symbol": calls(bar_after_bar(bars, single.update))},
+        limits=[fma("float64"), loop],
+        share_of=loop.name,
+        amount=touched,
+    )
+    contest.fill(row, options.seconds)
+    assert row.figure is not None
+    row.figure = row.figure.scaled(1 / SYMBOLS)
+    row.metrics["figure"] = row.figure.median
+    row.metrics["vs_roofline"] = 1 / row.metrics["share"]
+    row.notes.append(
+        f"{SYMBOLS} symbols, {len(extractor.names)} values each; a symbol's bar reads {8 * read} and writes {8 * written} bytes "
+        f"of its {extractor.state_bytes} bytes of state; the roofline is a loop that reads and writes as many"
+    )
+
+
+def measure_feature_history(row: Row, options: Options) -> None:
+    """A history at once, against TA-Lib's functions for the features that both have."""
+    bars = real_bars()[:HISTORY]
+    from mlopt.features import FeatureExtractor
+
+    whole = FeatureExtractor()
+    talib = peers.find("talib") if options.peers else None
+    contest = Contest(ours=calls(lambda: whole.transform(bars)), limits=[fma("float64")])
+    if talib is not None:
+        compute, names, functions = talib_batches(talib, bars, whole.names)
+        shared = FeatureExtractor(names)
+        contest.ours = calls(lambda: shared.transform(bars))
+        contest.variants["whole_set"] = calls(lambda: whole.transform(bars))
+        contest.peers[f"{peers.label('talib')} ({functions} functions, {len(names)} features)"] = calls(compute)
+        row.notes.append(f"the {len(names)} features of the default set that TA-Lib has")
+    contest.fill(row, options.seconds)
+    assert row.figure is not None
+    row.figure = row.figure.scaled(1 / len(bars))
+    row.metrics["figure"] = row.figure.median
+    if "whole_set" in row.metrics:
+        row.metrics["whole_set"] /= len(bars)
+        row.notes.append(f"all {len(whole.names)} features: {1e9 * row.metrics['whole_set']:.0f} ns a bar")
