@@ -27,13 +27,10 @@ MLOPT_INLINE double *column_of(const history *w, int64_t value)
 MLOPT_INLINE const double *ring_column(const history *w, int64_t base) { return w->workspace + w->ring_of[base / 8]; }
 
 /* The numbers of LANES bars from the t-th of the block on. */
-MLOPT_INLINE V bar_numbers(const history *w, size_t t)
+MLOPT_INLINE V bar_numbers(const history *w, int64_t t)
 {
-    double number[LANES];
-    MLOPT_UNROLL_FULLY
-    for (size_t lane = 0; lane < LANES; lane++)
-        number[lane] = (double)(w->now + (int64_t)(t + lane));
-    return F(load)(number);
+    static const double lane_numbers[8] = {0, 1, 2, 3, 4, 5, 6, 7};
+    return F(add)(F(set1)((double)(w->now + t)), F(load)(lane_numbers));
 }
 
 MLOPT_INLINE void history_series(KIND_ARGUMENTS)
@@ -55,7 +52,7 @@ MLOPT_INLINE void history_series(KIND_ARGUMENTS)
             bar[f] = F(load)(raw + f * MLOPT_FEATURES_COLUMN + t);
             before[f] = F(load)(raw + f * MLOPT_FEATURES_COLUMN + t - 1);
         }
-        series_of(bar, before, F(eq)(bar_numbers(w, t), F(zero)()), all);
+        series_of(bar, before, F(eq)(bar_numbers(w, (int64_t)t), F(zero)()), all);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < MLOPT_SERIES_COUNT; s++)
             F(store)(column_of(w, step->values + s) + t, all[s]);
@@ -79,7 +76,7 @@ MLOPT_INLINE void history_push(KIND_ARGUMENTS)
         memcpy(column - capacity, ring + (w->now & mask), (size_t)capacity * sizeof(double));
         const V start = F(set1)(*NODE_ROW(4)), zero = F(zero)();
         EACH_BAR(t)
-        F(store)(column + t, F(select)(F(le)(start, bar_numbers(w, t)), F(load)(source + t), zero));
+        F(store)(column + t, F(select)(F(le)(start, bar_numbers(w, (int64_t)t)), F(load)(source + t), zero));
         const int64_t count = (int64_t)w->count;
         for (int64_t t = count < capacity ? 0 : count - capacity; t < count; t++) {
             double *slot = ring + ((w->now + t) & mask);
@@ -141,6 +138,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
         MLOPT_UNROLL_FULLY
         for (int r = 0; r < states; r++)
             row[r] = F(load)(memory + (size_t)r * lanes);
+        V age = rings ? age_of(kind, n, F(set1)((double)w->now)) : F(zero)();
         EACH_BAR(t)
         {
             V x[2][LANES], leaving[LANES], out[2][LANES];
@@ -164,7 +162,9 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                 for (int s = 0; s < sources; s++)
                     now_x[s] = x[s][j];
                 const V bar = F(set1)((double)(w->now + (int64_t)(t + j)));
-                uint32_t anew = recurrence(kind, row, now_x, rings ? leaving[j] : bar, n, bar, now_out);
+                uint32_t anew = recurrence(kind, row, now_x, rings ? leaving[j] : bar, n, bar, age, now_out);
+                if (rings)
+                    age = next_age(kind, n, F(set1)((double)(w->now + (int64_t)(t + j) + 1)), age);
                 if (kind == MLOPT_FEATURES_moments && anew) {
                     V rows[12], outs[2];
                     memcpy(rows, row, sizeof rows);
@@ -260,11 +260,8 @@ MLOPT_INLINE void history_extrema(KIND_ARGUMENTS)
         for (int64_t t = -prefix; t < -kept; t += (int64_t)LANES)
             F(store)(LEVEL(0) + t, none);
         for (int64_t t = -kept; t < count; t += (int64_t)LANES) {
-            double number[LANES];
-            for (size_t lane = 0; lane < LANES; lane++)
-                number[lane] = (double)(w->now + t + (int64_t)lane);
             const V x = F(mul)(sign, F(load)(ring + t));
-            F(store)(LEVEL(0) + t, F(select)(F(le)(start, F(load)(number)), x, none));
+            F(store)(LEVEL(0) + t, F(select)(F(le)(start, bar_numbers(w, t)), x, none));
         }
         if (capacity % (int64_t)LANES) /* a ring of less than a vector: its values one by one */
             for (int64_t t = -capacity; t < -kept; t++)
@@ -311,15 +308,23 @@ MLOPT_INLINE void history_output(KIND_ARGUMENTS)
     for (size_t i = 0; i < outputs; i += LANES) {
         const size_t some = outputs - i < LANES ? outputs - i : LANES;
         const double *source[LANES], *ready = NODE_ROW(1);
-        for (size_t lane = 0; lane < LANES; lane++)
+        int all_ready = 1;
+        for (size_t lane = 0; lane < LANES; lane++) {
             source[lane] = column_of(w, ((const int64_t *)NODE_ROW(0))[lane]);
+            all_ready &= ready[lane] <= (double)w->now;
+        }
         EACH_BAR(t)
         {
-            const V bar = bar_numbers(w, t);
+            const V bar = bar_numbers(w, (int64_t)t);
             V x[LANES];
             MLOPT_UNROLL_FULLY
             for (size_t lane = 0; lane < LANES; lane++)
-                x[lane] = F(select)(F(le)(F(set1)(ready[lane]), bar), F(load)(source[lane] + t), missing);
+                x[lane] = F(load)(source[lane] + t);
+            if (!all_ready) {
+                MLOPT_UNROLL_FULLY
+                for (size_t lane = 0; lane < LANES; lane++)
+                    x[lane] = F(select)(F(le)(F(set1)(ready[lane]), bar), x[lane], missing);
+            }
             F(transpose)(x);
             double *out = w->out + t * outputs + i;
             if (some == LANES) {

@@ -117,7 +117,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
         for (int r = 0; r < states; r++)
             row[r] = F(load)(memory + (size_t)r * lanes);
         const V leaving = rings ? gather_leaving(w, NODE_ROW(RING_ROW(0)), lanes) : F(zero)();
-        uint32_t anew = recurrence(kind, row, x, leaving, n, bar, out);
+        uint32_t anew = recurrence(kind, row, x, leaving, n, bar, rings ? age_of(kind, n, bar) : bar, out);
         if (kind == MLOPT_FEATURES_moments && anew) {
             V rows[12], outs[2];
             memcpy(rows, row, sizeof rows);

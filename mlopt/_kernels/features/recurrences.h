@@ -9,13 +9,23 @@ MLOPT_INLINE void add_compensated(V *sum, V *low, V x)
     *sum = total;
 }
 
-/* What is left of `bars` (whole, 0 or more) after whole multiples of `count`; `inverse` is 1 / count. */
-MLOPT_INLINE V remainder_of(V bars, V count, V inverse)
+/* The age of a window's fresh sum with the bar that comes: 1 to count, over and over, from the first bar of moments on
+ * and from bar 0 on for other sums. */
+MLOPT_INLINE V age_of(const int kind, const V *n, V bar)
 {
-    const V shift = F(set1)(0x1.8p52); /* adding it rounds to whole numbers */
-    const V times = F(sub)(F(add)(F(mul)(bars, inverse), shift), shift);
-    const V rest = F(fnma)(times, count, bars);
-    return F(select)(F(lt)(rest, F(zero)()), F(add)(rest, count), rest);
+    const V one = F(set1)(1), zero = F(zero)(), shift = F(set1)(0x1.8p52); /* adding it rounds to whole numbers */
+    const V bars = kind == MLOPT_FEATURES_moments ? F(max)(F(sub)(bar, n[2]), zero) : bar;
+    const V times = F(sub)(F(add)(F(mul)(bars, n[1]), shift), shift);
+    const V rest = F(add)(F(fnma)(times, n[0], bars), one);
+    return F(select)(F(lt)(rest, one), F(add)(rest, n[0]), rest);
+}
+
+/* The same, given the age with the bar before. */
+MLOPT_INLINE V next_age(const int kind, const V *n, V bar, V age)
+{
+    const V one = F(set1)(1);
+    const V next = F(select)(F(eq)(age, n[0]), one, F(add)(age, one));
+    return kind == MLOPT_FEATURES_moments ? F(select)(F(le)(bar, n[2]), one, next) : next;
 }
 
 /* Rows 0 and 1 a sliding sum, 2 and 3 a fresh one that never subtracts and is `age` bars old.  At age `count` it has
@@ -32,7 +42,7 @@ MLOPT_INLINE V renew_sum(V *row, V age, V count)
 }
 
 /* Row 4: one more than the last bar with a value that is not 0.  Numbers: count, inverse, start.  Results: sum, mean. */
-MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar, V *out)
+MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
 {
     const V zero = F(zero)(), x = F(select)(F(le)(n[2], bar), source[0], zero);
     add_compensated(&row[0], &row[1], x);
@@ -44,16 +54,14 @@ MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar
     const M empty = F(le)(row[4], F(sub)(seen, n[0]));
     row[0] = F(select)(empty, zero, row[0]);
     row[1] = F(select)(empty, zero, row[1]);
-    const V age = F(add)(remainder_of(bar, n[0], n[1]), F(set1)(1));
     out[0] = renew_sum(row, age, n[0]);
     out[1] = quotient_by(out[0], n[0], n[1]);
 }
 
 /* Sources: x, the plain sum of the window.  Numbers: count, inverse, divisor, its inverse, start. */
-MLOPT_INLINE void next_weighted(V *row, const V *source, V leaving, const V *n, V bar, V *out)
+MLOPT_INLINE void next_weighted(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
 {
     const V x = F(select)(F(le)(n[4], bar), source[0], F(zero)());
-    const V age = F(add)(remainder_of(bar, n[0], n[1]), F(set1)(1));
     /* every weight falls by one: the plain sum before this bar leaves, the new value enters with `count` */
     add_compensated(&row[0], &row[1], F(mul)(F(add)(n[0], F(set1)(1)), x));
     add_compensated(&row[0], &row[1], F(neg)(source[1]));
@@ -65,7 +73,7 @@ MLOPT_INLINE void next_weighted(V *row, const V *source, V leaving, const V *n, 
 /* Rows: shift; first, low; second, low; next shift; the fresh sums about it, likewise.  Numbers: count, inverse,
  * start.  Results: mean, deviation.
  * Returns where cancellation calls for the node to be computed anew. */
-MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V bar, V *out)
+MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
 {
     const V x = source[0], zero = F(zero)(), count = n[0], start = n[2];
     const M started = F(le)(start, bar), is_first = F(eq)(start, bar);
@@ -80,7 +88,6 @@ MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V ba
     add_compensated(&row[3], &row[4], F(neg)(F(mul)(departing, departing)));
     add_compensated(&row[6], &row[7], anew);
     add_compensated(&row[8], &row[9], F(mul)(anew, anew));
-    const V age = F(add)(remainder_of(F(max)(F(sub)(bar, start), zero), count, n[1]), F(set1)(1));
     const M renew = F(mask_and)(started, F(eq)(age, count));
     row[0] = F(select)(renew, next_shift, shift);
     row[5] = F(select)(renew, x, next_shift);
@@ -176,18 +183,18 @@ MLOPT_INLINE void next_sar(V *row, const V *source, const V *n, V bar, V *out)
     row[5] = low;
 }
 
-/* One bar of a recurrence.  Returns which lanes must be computed anew (kind moments). */
-MLOPT_INLINE uint32_t recurrence(const int kind, V *row, const V *source, V leaving, const V *n, V bar, V *out)
+/* One bar of a recurrence; of those with a ring, `age` is that of the fresh sum.  Returns which lanes must be computed anew (kind moments). */
+MLOPT_INLINE uint32_t recurrence(const int kind, V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
 {
     switch (kind) {
     case MLOPT_FEATURES_sum:
-        next_sum(row, source, leaving, n, bar, out);
+        next_sum(row, source, leaving, n, bar, age, out);
         return 0;
     case MLOPT_FEATURES_weighted:
-        next_weighted(row, source, leaving, n, bar, out);
+        next_weighted(row, source, leaving, n, bar, age, out);
         return 0;
     case MLOPT_FEATURES_moments:
-        return F(bits)(next_moments(row, source, leaving, n, bar, out));
+        return F(bits)(next_moments(row, source, leaving, n, bar, age, out));
     case MLOPT_FEATURES_average:
         next_average(row, source, n, bar, out);
         return 0;

@@ -160,6 +160,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
             n[k] = F(set1)(*NODE_ROW(sources + 3 * rings + k));
+        const V age = rings ? age_of(kind, n, w->bar) : w->bar;
         EACH_UNIT(u)
         {
             double *memory = state_row(w, u, step->state + (int64_t)i * states); /* node after node */
@@ -176,7 +177,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
             if (rings)
                 leaving = ring_row(w, u, together, NODE_INDEX(sources), NODE_INDEX(sources + 1), 1,
                                    NODE_INDEX(sources + 2));
-            uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, out);
+            uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, age, out);
             if (kind == MLOPT_FEATURES_moments && anew) {
                 V rows[12], outs[2];
                 memcpy(rows, row, sizeof rows);
