@@ -475,10 +475,18 @@ def largest(x, n):
     return y
 
 
+def magnified(x, n):
+    """1, or what rounding to a thousandth of an ulp of the largest value is in standard deviations of n values."""
+    return np.nan_to_num(np.maximum(1, ratio(largest(x, n), 1000 * std(x, n))), nan=1.0)
+
+
 def scale(name, unit, bars, columns=()):
     """What an error of a feature is relative to, beside its value: the size of the numbers it is made of.
 
-    The position of the RSI in its range magnifies rounding of the RSI by 100 / the range.
+    Two things magnify rounding, each by what it divides by:
+    the position of the RSI in its range, by 100 / the range;
+    deviations from a mean in standard deviations, by the values / their deviation.  A factor of 1000 of that is not
+    counted: relative errors are below 1e-13, and what is asked of features is 1e-11 at most.
     """
     b = series_of(bars, columns)
     family, periods, inputs = parse(name)
@@ -489,9 +497,30 @@ def scale(name, unit, bars, columns=()):
         strength = textbook(f"rsi_{periods[0]}", bars)
         span = np.nan_to_num(highest(strength, periods[1]) - lowest(strength, periods[1]), nan=np.inf)
         return largest(100 * np.maximum(1, 100 / np.maximum(span, 1e-300)), periods[2] if family == "stoch_rsi_d" else 1)
+    if family in ("trend_correlation", "skew", "kurtosis", "zscore", "correlation", "volume_zscore", "cci"):
+        columns_of = {"cci": ["typical"], "volume_zscore": ["volume"]}.get(family, inputs)
+        unit_of = 1 / 0.015 if family == "cci" else 1
+        return unit_of * np.max([magnified(getattr(b, x), periods[0]) for x in columns_of], axis=0)
     if unit == "input":
         return largest(getattr(b, inputs[0]), reach)
     return {"price": largest(b.close, reach), "volume": largest(b.volume, reach), "percent": 100.0, "1": 1.0}[unit]
+
+
+def errors(names, table, bars, columns=()):
+    """The largest error of each feature, relative to its value and scale; NaN must be where the textbook has it."""
+    worst = {}
+    for name, column in zip(names, table.T, strict=True):
+        expected = textbook(name, bars, columns)
+        missing = np.isnan(expected)
+        np.testing.assert_array_equal(np.isnan(column), missing, err_msg=name)
+        size = np.maximum(np.abs(expected), scale(name, FAMILIES[parse(name)[0]].unit, bars, columns))
+        worst[name] = np.max(np.where(missing, 0, relative(np.abs(column - expected), size)), initial=0)
+    return worst
+
+
+def relative(difference, size):
+    """An error over what it is relative to; nothing is nothing, whatever that is."""
+    return ratio(difference, np.where(difference == 0, 1, size), empty=np.inf)
 
 
 # --- bars ----------------------------------------------------------------------------------------
