@@ -494,7 +494,7 @@ def scale(name, unit, bars, columns=()):
     if family in ("obv", "accumulation", "chaikin_oscillator"):
         return np.cumsum(b.volume)
     if family in ("stoch_rsi_k", "stoch_rsi_d"):
-        strength = textbook(f"rsi_{periods[0]}", bars)
+        strength = rsi(b.close, periods[0])
         span = np.nan_to_num(highest(strength, periods[1]) - lowest(strength, periods[1]), nan=np.inf)
         return largest(100 * np.maximum(1, 100 / np.maximum(span, 1e-300)), periods[2] if family == "stoch_rsi_d" else 1)
     if family in ("trend_correlation", "skew", "kurtosis", "zscore", "correlation", "volume_zscore", "cci"):
