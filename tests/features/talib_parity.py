@@ -3,9 +3,35 @@
 import numpy as np
 import pytest
 
-from features.textbook import largest, parse, series_of, std
+from features.textbook import FORMULAS, change_rate, largest, parse, scale, series_of, std
+from mlopt.features import FAMILIES
 
 PERIODS = (2, 3, 5, 10, 14, 20, 33, 50, 200)
+# TA-Lib begins every output of such a function where its last one begins
+LAST_OUTPUT = {"stoch_k": "stoch_d", "stoch_rsi_k": "stoch_rsi_d", "macd": "macd_signal"}
+
+
+def ends_with(name):
+    """The feature that TA-Lib's output for this one begins with, where it waits for another."""
+    family, periods, _ = parse(name)
+    return "_".join(map(str, [LAST_OUTPUT[family], *periods])) if family in LAST_OUTPUT else None
+
+
+def talib_scale(name, bars):
+    """What a difference from TA-Lib is relative to, beside the value: the textbook's scale, except for BETA.
+
+    TA-Lib divides by n sum(x^2) - sum(x)^2, of sums that run from the first bar on: a variance whose error is the rounding
+    of the largest squares so far.
+    """
+    family, periods, inputs = parse(name)
+    if family != "beta":
+        return scale(name, FAMILIES[family].unit, bars)
+    x = change_rate(getattr(series_of(bars), inputs[0]), 1)
+    value = np.abs(np.nan_to_num(FORMULAS["beta"](None, *(getattr(series_of(bars), y) for y in inputs), *periods)))
+    with np.errstate(all="ignore"):
+        lost = (largest(np.nan_to_num(x), len(x)) / std(x, periods[0])) ** 2
+    # of what rounds to 1e-13, so much is lost before 1e-9 is
+    return np.maximum(1, value) * np.maximum(1, np.nan_to_num(lost, nan=1.0, posinf=1.0) / 1e4)
 
 
 def averages(talib, b, n):
@@ -99,11 +125,9 @@ def talib_columns(bars):
     for n, m in ((2, 20), (1, 10), (5, 50), (30, 20)):
         columns[f"sar_{n}_{m}"] = talib.SAR(b.high, b.low, n / 100, m / 100)
     for k, m in ((3, 2), (14, 9)):
-        columns[f"stoch_rsi_k_14_{k}"] = talib.STOCHRSI(b.close, 14, k, m, 0)[0]
-        columns[f"stoch_rsi_d_14_{k}_{m}"] = talib.STOCHRSI(b.close, 14, k, m, 0)[1]
-        columns[f"stoch_k_14_{k}_{m}"], columns[f"stoch_d_14_{k}_{m}"] = talib.STOCH(
-            b.high, b.low, b.close, 14, k, 0, m, 0
-        )
+        of_rsi, of_price = talib.STOCHRSI(b.close, 14, k, m, 0), talib.STOCH(b.high, b.low, b.close, 14, k, 0, m, 0)
+        for i, output in enumerate("kd"):
+            columns |= {f"stoch_rsi_{output}_14_{k}_{m}": of_rsi[i], f"stoch_{output}_14_{k}_{m}": of_price[i]}
     return columns | {
         "true_range": talib.TRANGE(b.high, b.low, b.close),
         "obv": talib.OBV(b.close, b.volume),
