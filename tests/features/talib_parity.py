@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from features.measure import largest, scale
+from features.textbook import FORMULAS, change_rate, parse, series_of, std
 
-from features.textbook import FORMULAS, change_rate, largest, parse, scale, series_of, std
 from mlopt.features import FAMILIES
 
 PERIODS = (2, 3, 5, 10, 14, 20, 33, 50, 200)
@@ -20,8 +21,8 @@ def ends_with(name):
 def talib_scale(name, bars):
     """What a difference from TA-Lib is relative to, beside the value: the textbook's scale, except for BETA.
 
-    TA-Lib divides by n sum(x^2) - sum(x)^2, of sums that run from the first bar on: a variance whose error is the rounding
-    of the largest squares so far.
+    TA-Lib divides by n sum(x^2) - sum(x)^2, of sums that run from the first bar on: a variance whose error is the
+    rounding of the largest squares so far.
     """
     family, periods, inputs = parse(name)
     if family != "beta":

@@ -8,8 +8,9 @@ import zlib
 
 import numpy as np
 import pytest
+from features.measure import errors, random_bars, relative, scale
 from features.talib_parity import ends_with, talib_columns, talib_scale
-from features.textbook import errors, first_bar, random_bars, relative, scale, textbook
+from features.textbook import first_bar, textbook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -525,8 +526,8 @@ def test_directional_movement_by_hand(tier):
 def test_parabolic_stop_by_hand(tier):
     high = np.array([10, 12, 13, 14, 13, 12, 13.5, 15])
     low = np.array([8, 9, 10, 12, 9.5, 9, 9.5, 12])
-    # long from 8; raised by a tenth, then a fifth of the way to the highest, at most to the lows of two bars; short from
-    # 14 where the low of bar 4 is under the stop of 10; long again where the high of bar 6 is over the stop of 13
+    # long from 8; raised by a tenth, then a fifth of the way to the highest, at most to the lows of two bars; short
+    # from 14 where the low of bar 4 is under the stop of 10; long again where the high of bar 6 is over that of 13
     expected = np.array([np.nan, 8, 8.4, 9, 14, 14, 9, 9])
     np.testing.assert_allclose(column("sar_10_20", bars_of(high, low, low)), expected, rtol=1e-14)
     np.testing.assert_allclose(column("sar_10_20", bars_of(20 - low, 20 - high, 20 - high)), 20 - expected, rtol=1e-14)

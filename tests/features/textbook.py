@@ -222,6 +222,11 @@ def stoch_rsi_k(b, n, m, _k=0):
     return 100 * within(strength, lowest(strength, m), highest(strength, m))
 
 
+def percent_b(x, n):
+    lower, upper = mean(x, n) - 2 * std(x, n), mean(x, n) + 2 * std(x, n)
+    return np.where(std(x, n) == 0, 0, within(x, lower, upper))
+
+
 def cci(b, n):
     deviation = rolling(n, lambda w: np.abs(about_the_mean(w)).mean(axis=1), b.typical)
     return ratio(b.typical - mean(b.typical, n), 0.015 * deviation)
@@ -395,7 +400,7 @@ FORMULAS = {
     "natr": lambda b, n: 100 * wilder(true_range(b), n) / b.close,
     "bollinger_upper": lambda b, x, n: mean(x, n) + 2 * std(x, n),
     "bollinger_lower": lambda b, x, n: mean(x, n) - 2 * std(x, n),
-    "bollinger_percent_b": lambda b, x, n: np.where(std(x, n) == 0, 0, ratio(x - mean(x, n) + 2 * std(x, n), 4 * std(x, n))),
+    "bollinger_percent_b": lambda b, x, n: percent_b(x, n),
     "bollinger_width": lambda b, x, n: ratio(4 * std(x, n), mean(x, n)),
     "keltner_upper": lambda b, n, m: ema(b.close, n) + 2 * wilder(true_range(b), m),
     "keltner_lower": lambda b, n, m: ema(b.close, n) - 2 * wilder(true_range(b), m),
@@ -460,80 +465,3 @@ def textbook(name, bars, columns=()):
     family, periods, inputs = parse(name)
     with np.errstate(all="ignore"):
         return FORMULAS[family](b, *(getattr(b, x) for x in inputs), *periods)
-
-
-# --- what an error is relative to ----------------------------------------------------------------
-
-
-def largest(x, n):
-    """The largest |x| of the last n bars, of fewer at the beginning."""
-    y, width = np.abs(x), 1
-    while width < min(n, len(x)):
-        more = min(width, n - width)
-        y[more:] = np.maximum(y[more:], y[:-more].copy())
-        width += more
-    return y
-
-
-def magnified(x, n):
-    """1, or what rounding to a thousandth of an ulp of the largest value is in standard deviations of n values."""
-    return np.nan_to_num(np.maximum(1, ratio(largest(x, n), 1000 * std(x, n))), nan=1.0)
-
-
-def scale(name, unit, bars, columns=()):
-    """What an error of a feature is relative to, beside its value: the size of the numbers it is made of.
-
-    Two things magnify rounding, each by what it divides by:
-    the position of the RSI in its range, by 100 / the range;
-    deviations from a mean in standard deviations, by the values / their deviation.  A factor of 1000 of that is not
-    counted: relative errors are below 1e-13, and what is asked of features is 1e-11 at most.
-    """
-    b = series_of(bars, columns)
-    family, periods, inputs = parse(name)
-    reach = 2 * sum(periods) + 1
-    if family in ("obv", "accumulation", "chaikin_oscillator"):
-        return np.cumsum(b.volume)
-    if family in ("stoch_rsi_k", "stoch_rsi_d"):
-        strength = rsi(b.close, periods[0])
-        span = np.nan_to_num(highest(strength, periods[1]) - lowest(strength, periods[1]), nan=np.inf)
-        return largest(100 * np.maximum(1, 100 / np.maximum(span, 1e-300)), periods[2] if family == "stoch_rsi_d" else 1)
-    if family in ("trend_correlation", "skew", "kurtosis", "zscore", "correlation", "volume_zscore", "cci"):
-        columns_of = {"cci": ["typical"], "volume_zscore": ["volume"]}.get(family, inputs)
-        unit_of = 1 / 0.015 if family == "cci" else 1
-        return unit_of * np.max([magnified(getattr(b, x), periods[0]) for x in columns_of], axis=0)
-    if unit == "input":
-        return largest(getattr(b, inputs[0]), reach)
-    return {"price": largest(b.close, reach), "volume": largest(b.volume, reach), "percent": 100.0, "1": 1.0}[unit]
-
-
-def errors(names, table, bars, columns=()):
-    """The largest error of each feature, relative to its value and scale; NaN must be where the textbook has it."""
-    worst = {}
-    for name, column in zip(names, table.T, strict=True):
-        expected = textbook(name, bars, columns)
-        missing = np.isnan(expected)
-        np.testing.assert_array_equal(np.isnan(column), missing, err_msg=name)
-        size = np.maximum(np.abs(expected), scale(name, FAMILIES[parse(name)[0]].unit, bars, columns))
-        worst[name] = np.max(np.where(missing, 0, relative(np.abs(column - expected), size)), initial=0)
-    return worst
-
-
-def relative(difference, size):
-    """An error over what it is relative to; nothing is nothing, whatever that is."""
-    return ratio(difference, np.where(difference == 0, 1, size), empty=np.inf)
-
-
-# --- bars ----------------------------------------------------------------------------------------
-
-
-def random_bars(count, seed=0, price=100.0, volatility=0.01, flat=0.02):
-    """A random walk, some of it standing still."""
-    rng = np.random.default_rng(seed)
-    steps = volatility * rng.standard_normal(count) * (rng.random(count) > flat)
-    close = price * np.exp(np.cumsum(steps))
-    opening = np.concatenate([[price], close[:-1]])
-    spread = 1 + volatility * rng.random((2, count)) * (rng.random(count) > flat)
-    high = np.maximum(opening, close) * spread[0]
-    low = np.minimum(opening, close) / spread[1]
-    volume = np.floor(1e6 * rng.lognormal(0, 1, count)) * (rng.random(count) > flat)
-    return np.stack([opening, high, low, close, volume], axis=1)

@@ -1,4 +1,4 @@
-"""Streams of bars through the three kernels of the features family, on memory that is as small as the contract allows."""
+"""Streams of bars through the three kernels of the features family, on memory that starts undefined."""
 
 import numpy as np
 

@@ -1,12 +1,22 @@
-"""The features kernels on every tier: against the textbook, over long streams, at memory's edge, across kernels and tiers."""
+"""The features kernels on every tier: against the textbook, over long streams, against each other, at memory's edge."""
 
 import numpy as np
 import pytest
-from features.textbook import errors, random_bars, relative, scale, textbook
+from features.measure import errors, random_bars, relative, scale
+from features.textbook import textbook
 from guard import guarded
 from kernels.feature_streams import (
-    groups_of, history, memory_of, plan_of, put_state, rings_of, state_bytes, symbols, take_state, update,
-)  # fmt: skip
+    groups_of,
+    history,
+    memory_of,
+    plan_of,
+    put_state,
+    rings_of,
+    state_bytes,
+    symbols,
+    take_state,
+    update,
+)
 
 from mlopt._kernels.register import Kernel, available_tiers
 from mlopt.features import FAMILIES
@@ -168,9 +178,8 @@ def test_history_is_streaming(tier, count, names):
     plan, bars = plan_of(names, COLUMNS), own_columns(random_bars(45 + count, seed=14))
     for begin in (0, 45):
         one, other = memory_of(plan), memory_of(plan)
-        np.testing.assert_array_equal(
-            update(tier, plan, bars[:begin], one), history(tier, plan, bars[:begin], other)
-        )  # fmt: skip
+        first = update(tier, plan, bars[:begin], one)
+        np.testing.assert_array_equal(history(tier, plan, bars[:begin], other), first)
         streamed = update(tier, plan, bars[begin : begin + count], one)
         np.testing.assert_array_equal(history(tier, plan, bars[begin : begin + count], other), streamed)
         assert state_bytes(plan, one) == state_bytes(plan, other)
@@ -326,8 +335,8 @@ def test_memory_bounds_of_symbols(tier, count, names):
     ticking = np.ones((40, count), np.uint8)
     ticking[20:] = np.random.default_rng(count).random((20, count)) < 0.5
     expected = symbols(tier, plan, bars, groups_of(plan, count), ticking)
-    kernel, words, groups = Kernel("features_symbols", "f64", tier), guarded(plan.words), guarded(groups_of(plan, count))
-    workspace = at_the_edge(symbols_words(plan.words))
+    kernel, words, groups = Kernel("features_symbols", "f64", tier), guarded(plan.words), groups_of(plan, count)
+    groups, workspace = guarded(groups), at_the_edge(symbols_words(plan.words))
     for t in range(40):
         columns = [guarded(column) for column in bars[t].T]
         before, out = leading((count, len(names)))
