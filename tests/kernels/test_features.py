@@ -126,6 +126,26 @@ def test_a_spike_leaves_nothing_behind(tier):
         assert np.all(out[260:, names.index(name)] == 0), name
 
 
+def test_a_spike_is_gone_when_it_leaves_the_window(tier):
+    """At once: sums keep what a number ten digits larger than the others hides of them.
+
+    Weighted sums do not, as the plain sums that they subtract are rounded: they are renewed within a window.
+    """
+    bars = random_bars(400, seed=17)
+    bars[107, :4] *= 1e10
+    bars[107, 4] = 1e17 / 3
+    names = [
+        "sma_20", "sma_20(typical)", "std_20", "zscore_20", "vwap_20", "mfi_19", "volume_sma_20", "volume_zscore_20",
+        "ultimate_5_10_18", "correlation_20", "skew_20",
+    ]  # fmt: skip
+    out = stream(tier, names, bars)[127:]
+    for name, column in zip(names, out.T, strict=True):
+        expected = textbook(name, bars)[127:]
+        size = np.broadcast_to(scale(name, parse_feature(name).family.unit, bars[108:]), 292)[19:]
+        worst = np.max(relative(np.abs(column - expected), np.maximum(np.abs(expected), size)))
+        assert worst < BOUND, (name, worst)
+
+
 def test_flat_prices(tier):
     """Standing still: from the first bar on, and after a while of movement."""
     moving = random_bars(700, seed=10)
@@ -162,10 +182,11 @@ def test_no_spurious_values_while_warming_up(tier):
 def test_windows_of_zeros_are_empty(tier):
     """Sums of a window that holds nothing but zeros are exactly 0: a quotient of two of them is 0, not noise."""
     bars = random_bars(200, seed=8, flat=0)
+    bars[:, 4] *= 10.0 ** np.random.default_rng(8).uniform(-15, 15, 200)  # their sums leave something behind
     bars[100:, 4] = 0
-    names = ["mfi_14", "vwap_20", "volume_sma_33", "volume_ratio_20", "chaikin_money_flow_20", "zscore_20(volume)"]
-    out = stream(tier, names, bars)
-    assert np.all(out[140:] == 0)
+    windows = {"mfi_14": 14, "vwap_20": 20, "volume_sma_33": 33, "volume_ratio_20": 20, "chaikin_money_flow_20": 20}
+    for (name, n), column in zip(windows.items(), stream(tier, list(windows), bars).T, strict=True):
+        assert np.all(column[99 + n :] == 0), name
 
 
 # --- one plan, three kernels ---------------------------------------------------------------------
@@ -293,7 +314,8 @@ def test_the_plan_is_constant_and_the_state_movable(tier):
 
 
 def sets_of_features():
-    return [*(DEFAULT_FEATURES[-n:] for n in (1, 2, 3, 7, 8, 9, 15, 17)), SHORT, DEFAULT_FEATURES]
+    full_vector = [f"log_return_{n}" for n in range(1, 9)]
+    return [*(DEFAULT_FEATURES[-n:] for n in (1, 2, 3, 7, 8, 9, 15, 17)), full_vector, SHORT, DEFAULT_FEATURES]
 
 
 def at_the_edge(count):
