@@ -262,7 +262,7 @@ MLOPT_INLINE void history_extrema(KIND_ARGUMENTS)
         F(store)(LEVEL(0) + t, F(select)(F(le)(start, bar_numbers(w, t)), F(mul)(sign, F(load)(source + t)), none));
         for (int64_t k = 0; k + 1 < step->levels; k++)
             EACH_BAR(t)
-            F(store)(LEVEL(k + 1) + t, F(max)(F(load)(LEVEL(k) + t), F(load)(LEVEL(k) + t - ((int64_t)1 << k))));
+        F(store)(LEVEL(k + 1) + t, F(max)(F(load)(LEVEL(k) + t), F(load)(LEVEL(k) + t - ((int64_t)1 << k))));
         for (int64_t k = 0; k < step->levels; k++)
             for (int64_t t = count <= at.mask[k] ? 0 : count - at.mask[k] - 1; t < count; t++)
                 IN_STATE(k, w->now + t) = LEVEL(k)[t];
