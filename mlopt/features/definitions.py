@@ -317,7 +317,8 @@ def accumulation() -> Value:
 
 
 def close_location() -> Value:
-    return g.quotient((close, -1, g.linear((high, 1, low), 0.5)), bar_range, scale=2)
+    # of differences alone, which are exact where the range is small
+    return g.quotient((g.linear((close, -1, low)), -1, g.linear((high, -1, close))), bar_range)
 
 
 def chaikin_oscillator(fast: int, slow: int) -> Value:

@@ -1,4 +1,6 @@
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import numpy as np
 
 class Kind(NamedTuple):
     number: int
@@ -15,3 +17,6 @@ NOTHING: Final[int]
 MOST_COLUMNS: Final[int]
 KINDS: Final[dict[str, Kind]]
 SERIES: Final[dict[str, tuple[int, int]]]
+
+def history_words(words: np.ndarray[Any, np.dtype[np.int64]]) -> int: ...
+def symbols_words(words: np.ndarray[Any, np.dtype[np.int64]]) -> int: ...

@@ -1,6 +1,12 @@
 """The layout of feature plans, read from the kernels' contract header (features.h)."""
 from typing import NamedTuple
 
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+cnp.import_array()
+
+
 cdef extern from *:
     """
     #include "features/features.h"
@@ -25,6 +31,10 @@ cdef extern from *:
     #undef SERIES
     };
     """
+    ctypedef struct mlopt_features_plan:
+        pass
+    int64_t mlopt_features_history_words(const mlopt_features_plan *)
+    int64_t mlopt_features_symbols_words(const mlopt_features_plan *)
     ctypedef struct mlopt_kind_row:
         const char *name
         const char *kind_class
@@ -71,3 +81,13 @@ KINDS = {
 }
 # name -> (number, first bar that has it)
 SERIES = {mlopt_series_rows[s].name.decode(): (s, mlopt_series_rows[s].start) for s in range(MLOPT_SERIES_COUNT)}
+
+
+def history_words(cnp.ndarray words not None):
+    """The workspace that features_history needs for a plan, given as its words."""
+    return mlopt_features_history_words(<const mlopt_features_plan *>cnp.PyArray_DATA(words))
+
+
+def symbols_words(cnp.ndarray words not None):
+    """The workspace that features_symbols needs for a plan, given as its words."""
+    return mlopt_features_symbols_words(<const mlopt_features_plan *>cnp.PyArray_DATA(words))

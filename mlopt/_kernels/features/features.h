@@ -303,10 +303,15 @@ static inline void mlopt_features_put(const mlopt_features_plan *plan, double *g
 /* Words between the columns of features_history: not a power of two, or columns would share cache sets. */
 #define MLOPT_FEATURES_COLUMN (MLOPT_FEATURES_BLOCK + 8)
 
-/* Bars before a block that features_history keeps of a ring: whole vectors more than its capacity, for `levels`. */
-static inline int64_t mlopt_features_prefix(int64_t mask, int64_t levels)
+/* Bars before a block that features_history keeps of every level of an extrema step, in whole vectors. */
+static inline int64_t mlopt_features_prefix(const mlopt_features_plan *plan, const mlopt_features_step *step)
 {
-    return (mask + 8) / 8 * 8 + 8 * (levels + 1);
+    const int64_t *mask = (const int64_t *)plan + step->parameters + 6 * step->lanes + step->lanes / MLOPT_FEATURES_LANES +
+                          step->levels;
+    int64_t most = 0;
+    for (int64_t k = 0; k < step->levels; k++)
+        most = mask[k] > most ? mask[k] : most;
+    return (most + 7) / 8 * 8;
 }
 
 /* The words of workspace that each kernel needs. */
@@ -318,14 +323,12 @@ static inline int64_t mlopt_features_history_words(const mlopt_features_plan *pl
     for (int64_t s = 0; s < plan->step_count; s++) {
         const mlopt_features_step *step = &plan->steps[s];
         const int64_t *mask = (const int64_t *)plan + step->parameters + 2 * step->lanes;
-        for (int64_t i = 0; i < step->used; i++)
-            if (step->kind == MLOPT_FEATURES_push)
-                words += mask[i] + 8 + MLOPT_FEATURES_COLUMN;
-            else if (step->kind == MLOPT_FEATURES_extrema) {
-                const int64_t needed =
-                    step->levels * (mlopt_features_prefix(mask[i], step->levels) + MLOPT_FEATURES_COLUMN);
-                levels = needed > levels ? needed : levels;
-            }
+        for (int64_t i = 0; i < step->used && step->kind == MLOPT_FEATURES_push; i++)
+            words += mask[i] + 8 + MLOPT_FEATURES_COLUMN;
+        if (step->kind == MLOPT_FEATURES_extrema) {
+            const int64_t needed = step->levels * (mlopt_features_prefix(plan, step) + MLOPT_FEATURES_COLUMN);
+            levels = needed > levels ? needed : levels;
+        }
     }
     return words + levels;
 }

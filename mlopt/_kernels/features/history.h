@@ -244,42 +244,35 @@ MLOPT_INLINE void history_window(KIND_ARGUMENTS)
     }
 }
 
-/* The levels of one series after another, from far enough before the block that what the block reads is whole; what a
- * level's first bars lack, no bar of the block reads. */
+/* The levels of one series after another, behind what the state has of them before the block. */
 MLOPT_INLINE void history_extrema(KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
     const extrema_levels at = extrema_levels_of(step, parameters);
-    const int64_t count = (int64_t)w->count;
+    const int64_t count = (int64_t)w->count, prefix = mlopt_features_prefix(w->plan, step);
     for (size_t i = 0; i < (size_t)step->used; i++) {
-        const int64_t capacity = NODE_INDEX(2) + 1, prefix = mlopt_features_prefix(capacity - 1, step->levels);
-        const double *ring = ring_column(w, NODE_INDEX(1));
-        const V sign = F(set1)(*NODE_ROW(4)), start = F(set1)(*NODE_ROW(5)), none = F(set1)(-INFINITY);
 #define LEVEL(k) (w->workspace + w->levels + (k) * (prefix + MLOPT_FEATURES_COLUMN) + prefix)
-        const int64_t kept = capacity / (int64_t)LANES * (int64_t)LANES;
-        for (int64_t t = -prefix; t < -kept; t += (int64_t)LANES)
-            F(store)(LEVEL(0) + t, none);
-        for (int64_t t = -kept; t < count; t += (int64_t)LANES) {
-            const V x = F(mul)(sign, F(load)(ring + t));
-            F(store)(LEVEL(0) + t, F(select)(F(le)(start, bar_numbers(w, t)), x, none));
-        }
-        if (capacity % (int64_t)LANES) /* a ring of less than a vector: its values one by one */
-            for (int64_t t = -capacity; t < -kept; t++)
-                LEVEL(0)[t] = *NODE_ROW(5) <= (double)(w->now + t) ? *NODE_ROW(4) * ring[t] : -INFINITY;
-        for (int64_t k = 0; k + 1 < step->levels; k++) {
-            const int64_t half = (int64_t)1 << k;
-            for (int64_t t = -prefix + (2 * half + 7) / 8 * 8 + 8 * k; t < count; t += (int64_t)LANES)
-                F(store)(LEVEL(k + 1) + t, F(max)(F(load)(LEVEL(k) + t), F(load)(LEVEL(k) + t - half)));
-        }
+#define IN_STATE(k, bar) w->state[at.base[k] + ((bar) & at.mask[k]) * step->lanes + (int64_t)i]
+        const double *source = column_of(w, NODE_INDEX(0));
+        const V sign = F(set1)(*NODE_ROW(4)), start = F(set1)(*NODE_ROW(5)), none = F(set1)(-INFINITY);
+        for (int64_t k = 0; k < step->levels; k++)
+            for (int64_t back = 1; back <= at.mask[k]; back++)
+                LEVEL(k)[-back] = IN_STATE(k, w->now - back);
+        EACH_BAR(t)
+        F(store)(LEVEL(0) + t, F(select)(F(le)(start, bar_numbers(w, (int64_t)t)), F(mul)(sign, F(load)(source + t)), none));
+        for (int64_t k = 0; k + 1 < step->levels; k++)
+            EACH_BAR(t)
+        F(store)(LEVEL(k + 1) + t, F(max)(F(load)(LEVEL(k) + t), F(load)(LEVEL(k) + t - ((int64_t)1 << k))));
         for (int64_t k = 0; k < step->levels; k++)
             for (int64_t t = count <= at.mask[k] ? 0 : count - at.mask[k] - 1; t < count; t++)
-                w->state[at.base[k] + ((w->now + t) & at.mask[k]) * step->lanes + (int64_t)i] = LEVEL(k)[t];
+                IN_STATE(k, w->now + t) = LEVEL(k)[t];
         for (int64_t v = 0; v < step->windows; v++) {
             const double *level = LEVEL(at.level[v]), *earlier = level - at.lag[v];
             double *values = column_of(w, step->values + (int64_t)((size_t)v * lanes + i));
             EACH_BAR(t)
             F(store)(values + t, F(mul)(sign, F(max)(F(load)(level + t), F(load)(earlier + t))));
         }
+#undef IN_STATE
 #undef LEVEL
     }
 }
