@@ -122,8 +122,9 @@ def mean(x: Value, n: int) -> Value:
 
 def weighted_mean(x: Value, n: int) -> Value:
     """The mean of the last `n`, weighted 1 (oldest) to `n`."""
-    weights = n * (n + 1) // 2
-    return Value(_node("weighted", (x, total(x, n)), (n, 1 / n, weights, 1 / weights, x.ready), n, (x,)))
+    weights, plain = n * (n + 1) // 2, total(x, n)
+    numbers = (n, 1 / n, weights, 1 / weights, x.ready)
+    return Value(_node("weighted", (x, plain, Value(plain.node, 2)), numbers, n, (x,)))
 
 
 def moments(x: Value, n: int) -> tuple[Value, Value]:

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from features.textbook import random_bars
+from features.measure import random_bars
 
 import mlopt
 from mlopt.features import Combination, FeatureExtractor

@@ -67,24 +67,39 @@ def groups_of(plan, count):
     return groups
 
 
+def steps_of(plan):
+    """Every step of a plan: kind, lanes, used, first parameter, first value, first word of state, levels, windows."""
+    return plan.words[PLAN_HEADER:][: PLAN_HEADER * plan.words[5]].reshape(-1, PLAN_HEADER).tolist()
+
+
 def rings_of(plan):
     """Where the rings of a state begin, and how many values each has, twice."""
     rings = []
-    for step in plan.words[PLAN_HEADER:][: PLAN_HEADER * plan.words[5]].reshape(-1, PLAN_HEADER):
-        kind, lanes, used, parameters = step[:4]
+    for kind, lanes, used, parameters, *_ in steps_of(plan):
         if kind == KINDS["push"].number:
             rows = plan.words[parameters : parameters + 3 * lanes].reshape(3, lanes)
             rings += zip(rows[1, :used].tolist(), (rows[2, :used] + 1).tolist(), strict=True)
     return rings
 
 
+def places_in_group(plan):
+    """Where a group has each word of a state: what a node remembers is together there, row after row in a state."""
+    places = np.arange(len(plan.initial))
+    kinds = {kind.number: kind for kind in KINDS.values()}
+    for kind, lanes, _, _, _, state, *_ in steps_of(plan):
+        if kinds[kind].kind_class == "recurrence":
+            rows = kinds[kind].states
+            places[state : state + rows * lanes] = state + np.arange(rows * lanes).reshape(lanes, rows).T.ravel()
+    return places
+
+
 def take_state(plan, groups, symbol):
     """The state of one symbol: a group has every ring once."""
-    state = groups[symbol // LANES, :, symbol % LANES].copy()
+    state = groups[symbol // LANES, places_in_group(plan), symbol % LANES].copy()
     for base, capacity in rings_of(plan):
         state[base + capacity : base + 2 * capacity] = state[base : base + capacity]
     return state
 
 
-def put_state(groups, symbol, state):
-    groups[symbol // LANES, :, symbol % LANES] = state[: groups.shape[1]]
+def put_state(plan, groups, symbol, state):
+    groups[symbol // LANES, places_in_group(plan), symbol % LANES] = state[: groups.shape[1]]

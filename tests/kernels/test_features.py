@@ -127,15 +127,12 @@ def test_a_spike_leaves_nothing_behind(tier):
 
 
 def test_a_spike_is_gone_when_it_leaves_the_window(tier):
-    """At once: sums keep what a number ten digits larger than the others hides of them.
-
-    Weighted sums do not, as the plain sums that they subtract are rounded: they are renewed within a window.
-    """
+    """At once: sums keep what a number ten digits larger than the others hides of them."""
     bars = random_bars(400, seed=17)
     bars[107, :4] *= 1e10
     bars[107, 4] = 1e17 / 3
     names = [
-        "sma_20", "sma_20(typical)", "std_20", "zscore_20", "vwap_20", "mfi_19", "volume_sma_20", "volume_zscore_20",
+        "sma_20", "sma_20(typical)", "wma_20", "slope_19", "std_20", "zscore_20", "vwap_20", "mfi_19", "volume_sma_20", "volume_zscore_20",
         "ultimate_5_10_18", "correlation_20", "skew_20",
     ]  # fmt: skip
     out = stream(tier, names, bars)[127:]
@@ -268,7 +265,7 @@ def pieces(tiers, plan, bars, seed):
         way = rng.integers(3)
         if way == 2:
             groups, place = groups_of(plan, 11), int(rng.integers(11))
-            put_state(groups, place, memory)
+            put_state(plan, groups, place, memory)
             ticking = np.zeros((len(some), 11), np.uint8)
             ticking[:, place] = 1
             rows.append(symbols(tier, plan, np.repeat(some[:, np.newaxis], 11, axis=1), groups, ticking)[:, place])

@@ -68,8 +68,9 @@
  *                                                       `empty` where the divisor is 0
  *   logarithm   a, b:                                   log(a / b)
  *   root        a; scale:                               sqrt(scale a)
- *   sum         x; count, inverse, start:               sum of the window, then its mean; inverse is 1 / count
- *   weighted    x, its plain sum; count, inverse, divisor, its inverse, start:
+ *   sum         x; count, inverse, start:               sum of the window, its mean, what the sum lost in rounding;
+ *                                                       inverse is 1 / count
+ *   weighted    x, the first and last result of its sum; count, inverse, divisor, its inverse, start:
  *                                                       sum weighted 1 (oldest) to count over divisor
  *   moments     x; count, inverse, start:                   mean, then population standard deviation
  *   average     x; alpha, count, divisor, start:        exponential, seeded with the sum of the first count / divisor
@@ -95,8 +96,8 @@
     KIND(quotient, elementwise, 4, 0, 5, 0, 1)                                                                         \
     KIND(logarithm, elementwise, 2, 0, 0, 0, 1)                                                                        \
     KIND(root, elementwise, 1, 0, 1, 0, 1)                                                                             \
-    KIND(sum, recurrence, 1, 1, 3, 5, 2)                                                                               \
-    KIND(weighted, recurrence, 2, 1, 5, 4, 1)                                                                          \
+    KIND(sum, recurrence, 1, 1, 3, 5, 3)                                                                               \
+    KIND(weighted, recurrence, 3, 1, 5, 4, 1)                                                                          \
     KIND(moments, recurrence, 1, 1, 3, 10, 2)                                                                          \
     KIND(average, recurrence, 1, 0, 4, 2, 1)                                                                           \
     KIND(adaptive, recurrence, 2, 0, 1, 2, 1)                                                                          \

@@ -117,8 +117,8 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
     const size_t lanes = (size_t)step->lanes;
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
         double *memory = w->state + step->state + i;
-        const double *source[2][LANES], *ring[LANES];
-        double *values[2][LANES];
+        const double *source[3][LANES], *ring[LANES];
+        double *values[3][LANES];
         V n[5], row[12];
         for (size_t lane = 0; lane < LANES; lane++) {
             for (int s = 0; s < sources; s++)
@@ -141,7 +141,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
         V age = rings ? age_of(kind, n, F(set1)((double)w->now)) : F(zero)();
         EACH_BAR(t)
         {
-            V x[2][LANES], leaving[LANES], out[2][LANES];
+            V x[3][LANES], leaving[LANES], out[3][LANES];
             MLOPT_UNROLL_FULLY
             for (int s = 0; s < sources; s++) {
                 MLOPT_UNROLL_FULLY
@@ -157,7 +157,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
             }
             MLOPT_ROLLED
             for (size_t j = 0; j < LANES; j++) {
-                V now_x[2], now_out[2];
+                V now_x[3], now_out[3];
                 MLOPT_UNROLL_FULLY
                 for (int s = 0; s < sources; s++)
                     now_x[s] = x[s][j];
@@ -166,7 +166,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                 if (rings)
                     age = next_age(kind, n, F(set1)((double)(w->now + (int64_t)(t + j) + 1)), age);
                 if (kind == MLOPT_FEATURES_moments && anew) {
-                    V rows[12], outs[2];
+                    V rows[12], outs[3];
                     memcpy(rows, row, sizeof rows);
                     memcpy(outs, now_out, sizeof outs);
                     for (size_t lane = 0; anew; lane++, anew >>= 1)

@@ -105,7 +105,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
     const V bar = F(set1)((double)w->now);
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
         double *memory = w->state + step->state + i, *values = w->state + step->values + i;
-        V x[4], n[5], row[12], out[2];
+        V x[4], n[5], row[12], out[3];
         const int64_t same = SAME_OF(FIRST_NUMBER + numbers);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sources; s++)
@@ -119,7 +119,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
         const V leaving = rings ? gather_leaving(w, NODE_ROW(RING_ROW(0)), lanes) : F(zero)();
         uint32_t anew = recurrence(kind, row, x, leaving, n, bar, rings ? age_of(kind, n, bar) : bar, out);
         if (kind == MLOPT_FEATURES_moments && anew) {
-            V rows[12], outs[2];
+            V rows[12], outs[3];
             memcpy(rows, row, sizeof rows);
             memcpy(outs, out, sizeof outs);
             for (size_t lane = 0; anew; lane++, anew >>= 1)

@@ -9,6 +9,14 @@ MLOPT_INLINE void add_compensated(V *sum, V *low, V x)
     *sum = total;
 }
 
+/* sum + low += a x, exactly but for the rounding of low */
+MLOPT_INLINE void add_product(V *sum, V *low, V a, V x)
+{
+    const V product = F(mul)(a, x);
+    *low = F(add)(*low, F(fma_exact)(a, x, F(neg)(product)));
+    add_compensated(sum, low, product);
+}
+
 /* The age of a window's fresh sum with the bar that comes: 1 to count, over and over, from the first bar of moments on
  * and from bar 0 on for other sums. */
 MLOPT_INLINE V age_of(const int kind, const V *n, V bar)
@@ -41,7 +49,8 @@ MLOPT_INLINE V renew_sum(V *row, V age, V count)
     return F(add)(row[0], row[1]);
 }
 
-/* Row 4: one more than the last bar with a value that is not 0.  Numbers: count, inverse, start.  Results: sum, mean. */
+/* Row 4: one more than the last bar with a value that is not 0.  Numbers: count, inverse, start.  Results: sum, mean, what
+ * the sum lost in rounding. */
 MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
 {
     const V zero = F(zero)(), x = F(select)(F(le)(n[2], bar), source[0], zero);
@@ -56,17 +65,19 @@ MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar
     row[1] = F(select)(empty, zero, row[1]);
     out[0] = renew_sum(row, age, n[0]);
     out[1] = quotient_by(out[0], n[0], n[1]);
+    out[2] = F(sub)(row[1], F(sub)(out[0], row[0]));
 }
 
-/* Sources: x, the plain sum of the window.  Numbers: count, inverse, divisor, its inverse, start. */
+/* Sources: x, the plain sum of the window, what it lost.  Numbers: count, inverse, divisor, its inverse, start. */
 MLOPT_INLINE void next_weighted(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
 {
     const V x = F(select)(F(le)(n[4], bar), source[0], F(zero)());
     /* every weight falls by one: the plain sum before this bar leaves, the new value enters with `count` */
-    add_compensated(&row[0], &row[1], F(mul)(F(add)(n[0], F(set1)(1)), x));
+    add_product(&row[0], &row[1], F(add)(n[0], F(set1)(1)), x);
     add_compensated(&row[0], &row[1], F(neg)(source[1]));
+    row[1] = F(sub)(row[1], source[2]);
     add_compensated(&row[0], &row[1], F(neg)(leaving));
-    add_compensated(&row[2], &row[3], F(mul)(age, x));
+    add_product(&row[2], &row[3], age, x);
     out[0] = quotient_by(renew_sum(row, age, n[0]), n[2], n[3]);
 }
 

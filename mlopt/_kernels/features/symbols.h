@@ -164,7 +164,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
         EACH_UNIT(u)
         {
             double *memory = state_row(w, u, step->state + (int64_t)i * states); /* node after node */
-            V x[2], row[12], out[2], leaving = F(zero)();
+            V x[3], row[12], out[3], leaving = F(zero)();
             MLOPT_UNROLL_FULLY
             for (int s = 0; s < sources; s++)
                 x[s] = F(load)(value_row(w, u, NODE_INDEX(s)));
@@ -179,7 +179,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
                                    NODE_INDEX(sources + 2));
             uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, age, out);
             if (kind == MLOPT_FEATURES_moments && anew) {
-                V rows[12], outs[2];
+                V rows[12], outs[3];
                 memcpy(rows, row, sizeof rows);
                 memcpy(outs, out, sizeof outs);
                 for (size_t lane = 0; anew; lane++, anew >>= 1)

@@ -143,6 +143,7 @@ static void step_sum(const mlopt_features_step *step, const double *parameters, 
             fresh += ring_value(state, INDEX(1), INDEX(2), back, now);
         values[lane] = total;
         values[lanes + lane] = total / NUMBER(4);
+        values[2 * lanes + lane] = 0; /* the vector tiers' rounding */
         STATE(0) = total;
         STATE(2) = fresh;
         STATE(1) = STATE(3) = 0;
@@ -153,13 +154,13 @@ static void step_weighted(const mlopt_features_step *step, const double *paramet
 {
     EACH_NODE(step)
     {
-        const int64_t count = INDEX(4), age = age_of(now, count);
+        const int64_t count = INDEX(5), age = age_of(now, count);
         double total = 0, fresh = 0;
         for (int64_t back = count - 1; back >= 0; back--)
-            total += (double)(count - back) * ring_value(state, INDEX(2), INDEX(3), back, now);
+            total += (double)(count - back) * ring_value(state, INDEX(3), INDEX(4), back, now);
         for (int64_t back = age - 1; back >= 0; back--)
-            fresh += (double)(age - back) * ring_value(state, INDEX(2), INDEX(3), back, now);
-        values[lane] = total / NUMBER(7);
+            fresh += (double)(age - back) * ring_value(state, INDEX(3), INDEX(4), back, now);
+        values[lane] = total / NUMBER(8);
         STATE(0) = total;
         STATE(2) = fresh;
         STATE(1) = STATE(3) = 0;

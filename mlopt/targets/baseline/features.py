@@ -66,7 +66,7 @@ class Features:
         loop, values, arguments = _step(node)
         for value in values:
             self._plan(value.node)
-        results = KINDS[node.kind].results or 1
+        results = 2 if node.kind == "sum" else KINDS[node.kind].results or 1  # here, a sum keeps no rounding
         self.places.update({Value(node, port): self.count + port for port in range(results)})
         self.count += results
         self.steps.append(Step(loop, tuple(self.places[value] for value in values), arguments, results))
@@ -97,7 +97,7 @@ def _step(node: Node) -> tuple[Callable[..., Any], tuple[Value, ...], tuple[Any,
         case "sum":
             return series.window_sum, inputs, (first, bars)
         case "weighted":
-            return series.weighted, inputs, (inputs[0].ready, bars, numbers[2])
+            return series.weighted, inputs[:2], (inputs[0].ready, bars, numbers[2])
         case "moments" | "rank":
             return getattr(series, kind), inputs, (first, bars)
         case "average":
