@@ -70,6 +70,8 @@ class _Compiler:
         self.columns = columns
         self.steps: list[list[int]] = []
         self.parameters: list[np.ndarray[Any, Any]] = []  # of each step, flat
+        self.flags: list[slice] = []  # where among them the flags are
+        self.read: set[int] = set()  # the values that any step reads
         self.state_words = HEADER_WORDS
         self.values = 0  # so far; numbered from 0 until the state has its size
         self.initial: list[tuple[int, int, float]] = []  # ranges of the state that do not start as 0
@@ -125,10 +127,11 @@ class _Compiler:
             number[:, i] = numbers[node]
         # behind the rows, for every LANES nodes: bit s where source s is the same value for all of them
         blocks = index[: of.sources].reshape(of.sources, lanes // LANES, LANES)
-        same = np.all(blocks == blocks[:, :, :1], axis=2).T @ (1 << np.arange(of.sources))
-        self.parameters.append(
-            np.concatenate([index.ravel(), number.view(np.int64).ravel(), same, np.array(tail, np.int64)])
-        )
+        flags = np.all(blocks == blocks[:, :, :1], axis=2).T @ (1 << np.arange(of.sources))
+        rows = np.concatenate([index.ravel(), number.view(np.int64).ravel()])
+        self.flags.append(slice(len(rows), len(rows) + len(flags)))
+        self.parameters.append(np.concatenate([rows, flags, np.array(tail, np.int64)]))
+        self.read.update(value for row in sources for value in row)
         values = self.values
         self.values += results * lanes
         self.steps.append([of.number, lanes, used, 0, values, self.allocate(of.states * lanes), levels, windows])
@@ -245,9 +248,13 @@ class _Compiler:
         words[:6] = [
             len(words), self.state_words, self.state_words + self.values, len(self.outputs), self.columns, len(self.steps),
         ]  # fmt: skip
-        sources = {kind.number: kind.sources for kind in KINDS.values()}
+        kinds = {kind.number: kind for kind in KINDS.values()}
         for i, (step, parameters) in enumerate(zip(self.steps, self.parameters, strict=True)):
-            parameters[: sources[step[0]] * step[1]] += self.state_words  # values are numbered behind the state
+            kind, lanes, values = kinds[step[0]], step[1], step[4]
+            for result in range(kind.results):  # and bit 8 + r where result r of any of the nodes is read
+                read = np.array([values + result * lanes + lane in self.read for lane in range(lanes)])
+                parameters[self.flags[i]] += read.reshape(-1, LANES).any(axis=1) << np.int64(8 + result)
+            parameters[: kind.sources * lanes] += self.state_words  # values are numbered behind the state
             step[3] = int(offsets[i])
             step[4] += self.state_words
             words[8 + 8 * i : 16 + 8 * i] = step

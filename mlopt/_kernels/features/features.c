@@ -22,6 +22,15 @@
         const WALKER *w __attribute__((unused)), const mlopt_features_step *step __attribute__((unused)),                    \
         const double *parameters __attribute__((unused))
 
+/* The flags of the nodes from the i-th on, behind a step's rows of parameters. */
+MLOPT_INLINE int64_t flags_of(const mlopt_features_step *step, const double *parameters, int rows, size_t i)
+{
+    return ((const int64_t *)parameters)[rows * step->lanes + (int64_t)i / MLOPT_FEATURES_LANES];
+}
+
+MLOPT_INLINE int same_source(int64_t flags, int source) { return flags >> source & 1; }
+MLOPT_INLINE int result_is_read(int64_t flags, int result) { return flags >> (8 + result) & 1; }
+
 typedef struct extrema_levels {
     const int64_t *base, *mask, *level, *lag;
 } extrema_levels;

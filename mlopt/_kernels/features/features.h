@@ -6,7 +6,8 @@
  *
  *   plan    struct mlopt_features_plan, its steps, then their parameters: rows of `lanes` words of 8 bytes, one word a
  *           node, each row an index (int64) or a number (double), in the order named below; behind them, for every
- *           MLOPT_FEATURES_LANES nodes a word whose bit s says that source s is the same value for all of them
+ *           MLOPT_FEATURES_LANES nodes a word whose bit s says that source s is the same value for all of them, and bit
+ *           8 + r that result r of any of them is read
  *   state   struct mlopt_features_state, then rings and what steps remember; an index counts words of 8 bytes from its
  *           start.  64-byte aligned, as every offset of a row in it is
  *   values  what steps compute in the current bar; their indices go on where the state ends

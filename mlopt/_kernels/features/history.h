@@ -119,6 +119,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
         double *memory = w->state + step->state + i;
         const double *source[3][LANES], *ring[LANES];
         double *values[3][LANES];
+        const int64_t flags = flags_of(step, parameters, sources + 3 * rings + numbers, i);
         V n[5], row[12];
         for (size_t lane = 0; lane < LANES; lane++) {
             for (int s = 0; s < sources; s++)
@@ -143,12 +144,17 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
         {
             V x[3][LANES], leaving[LANES], out[3][LANES];
             MLOPT_UNROLL_FULLY
-            for (int s = 0; s < sources; s++) {
-                MLOPT_UNROLL_FULLY
-                for (size_t lane = 0; lane < LANES; lane++)
-                    x[s][lane] = F(load)(source[s][lane] + t);
-                F(transpose)(x[s]);
-            }
+            for (int s = 0; s < sources; s++)
+                if (same_source(flags, s)) {
+                    MLOPT_UNROLL_FULLY
+                    for (size_t j = 0; j < LANES; j++)
+                        x[s][j] = F(set1)(source[s][0][t + j]);
+                } else {
+                    MLOPT_UNROLL_FULLY
+                    for (size_t lane = 0; lane < LANES; lane++)
+                        x[s][lane] = F(load)(source[s][lane] + t);
+                    F(transpose)(x[s]);
+                }
             if (rings) {
                 MLOPT_UNROLL_FULLY
                 for (size_t lane = 0; lane < LANES; lane++)
@@ -183,12 +189,13 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                     out[o][j] = now_out[o];
             }
             MLOPT_UNROLL_FULLY
-            for (int o = 0; o < results; o++) {
-                F(transpose)(out[o]);
-                MLOPT_UNROLL_FULLY
-                for (size_t lane = 0; lane < LANES; lane++)
-                    F(store)(values[o][lane] + t, out[o][lane]);
-            }
+            for (int o = 0; o < results; o++)
+                if (result_is_read(flags, o)) {
+                    F(transpose)(out[o]);
+                    MLOPT_UNROLL_FULLY
+                    for (size_t lane = 0; lane < LANES; lane++)
+                        F(store)(values[o][lane] + t, out[o][lane]);
+                }
         }
         MLOPT_UNROLL_FULLY
         for (int r = 0; r < states; r++)

@@ -19,14 +19,11 @@ typedef union words {
 } words;
 
 /* Source s of the nodes from the i-th on: the values whose indices are in a row of the plan. */
-MLOPT_INLINE V source_of(const one_bar *w, const double *row, size_t s, int64_t same)
+MLOPT_INLINE V source_of(const one_bar *w, const double *row, int source, int64_t flags)
 {
     const int64_t *at = (const int64_t *)row;
-    return same >> s & 1 ? F(set1)(w->state[at[0]]) : F(gather)(w->state, at);
+    return same_source(flags, source) ? F(set1)(w->state[at[0]]) : F(gather)(w->state, at);
 }
-
-/* Which sources are the same value for all nodes from the i-th on; a step has `rows` rows of parameters. */
-#define SAME_OF(rows) (((const int64_t *)parameters)[(size_t)(rows) * lanes + i / MLOPT_FEATURES_LANES])
 
 /* The values of the rings of `row` (base, mask, window), a window ago. */
 MLOPT_INLINE V gather_leaving(const one_bar *w, const double *row, size_t lanes)
@@ -88,10 +85,10 @@ MLOPT_INLINE void one_bar_elementwise(KIND_ARGUMENTS)
     const size_t lanes = (size_t)step->lanes;
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
         V x[4], n[5];
-        const int64_t same = SAME_OF(FIRST_NUMBER + numbers);
+        const int64_t flags = flags_of(step, parameters, FIRST_NUMBER + numbers, i);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sources; s++)
-            x[s] = source_of(w, NODE_ROW(s), (size_t)s, same);
+            x[s] = source_of(w, NODE_ROW(s), s, flags);
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
             n[k] = F(load)(NODE_ROW(FIRST_NUMBER + k));
@@ -106,10 +103,10 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
     for (size_t i = 0; i < (size_t)step->used; i += LANES) {
         double *memory = w->state + step->state + i, *values = w->state + step->values + i;
         V x[4], n[5], row[12], out[3];
-        const int64_t same = SAME_OF(FIRST_NUMBER + numbers);
+        const int64_t flags = flags_of(step, parameters, FIRST_NUMBER + numbers, i);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < sources; s++)
-            x[s] = source_of(w, NODE_ROW(s), (size_t)s, same);
+            x[s] = source_of(w, NODE_ROW(s), s, flags);
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
             n[k] = F(load)(NODE_ROW(FIRST_NUMBER + k));
@@ -136,7 +133,8 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
             F(store)(memory + (size_t)r * lanes, row[r]);
         MLOPT_UNROLL_FULLY
         for (int o = 0; o < results; o++)
-            F(store)(values + (size_t)o * lanes, out[o]);
+            if (result_is_read(flags, o))
+                F(store)(values + (size_t)o * lanes, out[o]);
     }
 }
 

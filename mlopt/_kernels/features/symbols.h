@@ -161,6 +161,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
         for (int k = 0; k < numbers; k++)
             n[k] = F(set1)(*NODE_ROW(sources + 3 * rings + k));
         const V age = rings ? age_of(kind, n, w->bar) : w->bar;
+        const int64_t flags = flags_of(step, parameters, sources + 3 * rings + numbers, i);
         EACH_UNIT(u)
         {
             double *memory = state_row(w, u, step->state + (int64_t)i * states); /* node after node */
@@ -196,7 +197,8 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
                 keep(w, together, memory + r * ROW, row[r]);
             MLOPT_UNROLL_FULLY
             for (int o = 0; o < results; o++)
-                F(store)(value_row(w, u, step->values + (int64_t)(lanes * (size_t)o + i)), out[o]);
+                if (result_is_read(flags, o))
+                    F(store)(value_row(w, u, step->values + (int64_t)(lanes * (size_t)o + i)), out[o]);
         }
     }
 }
