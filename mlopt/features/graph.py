@@ -123,7 +123,7 @@ def mean(x: Value, n: int) -> Value:
 def weighted_mean(x: Value, n: int) -> Value:
     """The mean of the last `n`, weighted 1 (oldest) to `n`."""
     weights, plain = n * (n + 1) // 2, total(x, n)
-    numbers = (n, 1 / n, weights, 1 / weights, x.ready)
+    numbers = (n, weights, 1 / weights, x.ready)
     return Value(_node("weighted", (x, plain, Value(plain.node, 2)), numbers, n, (x,)))
 
 

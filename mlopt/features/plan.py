@@ -23,7 +23,7 @@ WINDOWED = tuple(name for name in KINDS if name not in ("bar", "push", "output",
 # The numbers of nodes that stand for nothing, where they are not all 0: such a node reads zeros, and keeps them.
 PADDING = {
     "sum": (1.0, 1.0, 0.0),
-    "weighted": (1.0, 1.0, 1.0, 1.0, 0.0),
+    "weighted": (1.0, 1.0, 1.0, 0.0),
     "moments": (1.0, 1.0, math.inf),
     "average": (0.0, 0.0, 1.0, 0.0),
     "accumulate": (math.inf,),
@@ -70,6 +70,7 @@ class _Compiler:
         self.columns = columns
         self.steps: list[list[int]] = []
         self.parameters: list[np.ndarray[Any, Any]] = []  # of each step, flat
+        self.nodes_of: list[np.ndarray[Any, Any]] = []  # the rows once more, of the nodes alone
         self.flags: list[slice] = []  # where among them the flags are
         self.read: set[int] = set()  # the values that any step reads
         self.state_words = HEADER_WORDS
@@ -131,6 +132,7 @@ class _Compiler:
         rows = np.concatenate([index.ravel(), number.view(np.int64).ravel()])
         self.flags.append(slice(len(rows), len(rows) + len(flags)))
         self.parameters.append(np.concatenate([rows, flags, np.array(tail, np.int64)]))
+        self.nodes_of.append(rows.reshape(-1, lanes)[:, :used].copy())
         self.read.update(value for row in sources for value in row)
         values = self.values
         self.values += results * lanes
@@ -242,7 +244,8 @@ class _Compiler:
         ready = [float(x.ready) for x in self.outputs]
         self.emit("output", [[self.slots[x]] for x in self.outputs], [()] * len(ready), [[x] for x in ready], 0)
         header = 8 + 8 * len(self.steps)
-        offsets = np.cumsum([header, *(_round_up(len(p)) for p in self.parameters)])
+        sizes = (_round_up(len(p)) + _round_up(nodes.size) for p, nodes in zip(self.parameters, self.nodes_of, strict=True))
+        offsets = np.cumsum([header, *sizes])
         words = empty_words(int(offsets[-1])).view(np.int64)
         words[:] = 0
         words[:6] = [
@@ -255,10 +258,13 @@ class _Compiler:
                 read = np.array([values + result * lanes + lane in self.read for lane in range(lanes)])
                 parameters[self.flags[i]] += read.reshape(-1, LANES).any(axis=1) << np.int64(8 + result)
             parameters[: kind.sources * lanes] += self.state_words  # values are numbered behind the state
+            self.nodes_of[i][: kind.sources] += self.state_words
             step[3] = int(offsets[i])
             step[4] += self.state_words
             words[8 + 8 * i : 16 + 8 * i] = step
             words[offsets[i] : offsets[i] + len(parameters)] = parameters
+            nodes = offsets[i] + _round_up(len(parameters))
+            words[nodes : nodes + self.nodes_of[i].size] = self.nodes_of[i].T.ravel()
         initial = empty_words(self.state_words)
         initial[:] = 0
         for first, count, number in self.initial:

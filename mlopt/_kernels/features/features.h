@@ -7,7 +7,8 @@
  *   plan    struct mlopt_features_plan, its steps, then their parameters: rows of `lanes` words of 8 bytes, one word a
  *           node, each row an index (int64) or a number (double), in the order named below; behind them, for every
  *           MLOPT_FEATURES_LANES nodes a word whose bit s says that source s is the same value for all of them, and bit
- *           8 + r that result r of any of them is read
+ *           8 + r that result r of any of them is read; at the next multiple of 8 words the same parameters node after
+ *           node
  *   state   struct mlopt_features_state, then rings and what steps remember; an index counts words of 8 bytes from its
  *           start.  64-byte aligned, as every offset of a row in it is
  *   values  what steps compute in the current bar; their indices go on where the state ends
@@ -25,16 +26,16 @@
  *
  * They advance the state by a bar and write plan->outputs numbers a bar, NaN where the feature has not seen enough bars.
  * Work per bar does not grow with the windows, except for the kinds that go over theirs (deviation, shape, rank,
- * covariance, age: one vector pass) and the levels of kind extrema (log2 of the window).
+ * covariance, age: one vector pass), nodes that are computed anew, and the levels of kind extrema (log2 of the window).
  *
  * Domain: every bar must pass mlopt_features_bar_fault.  out is disjoint from the state and needs the alignment of its
  * element only.
  *
- * Accuracy: sums are compensated, and replaced once per window length by a sum that only ever added the values now in
- * the window, so that errors neither accumulate nor survive what caused them.  Squares are taken about a value of the
- * series at most two windows old; where cancellation would still cost more than 4 digits, the node is computed anew.
- * Every feature stays within bound * eps of the reference, relative to the larger of its value and its terms, for any
- * length of stream.  Kind quotient: a quotient whose divisor is 0 is a number of the plan, 0 as in TA-Lib mostly.
+ * Accuracy: sums are compensated: what enters and leaves does so without error but for 2^-106 of the largest value that
+ * went through, so that errors do not accumulate; where what leaves a window is so much larger than what stays that even
+ * this could be seen, the node is computed anew from its ring.  Squares are taken about an earlier value of the series;
+ * where cancellation would cost more than 4 digits, the node is computed anew about the latest.  Every feature stays
+ * within bound * eps of the reference, relative to the larger of its value and its terms, for any length of stream.  Kind quotient: a quotient whose divisor is 0 is a number of the plan, 0 as in TA-Lib mostly.
  *
  * reference/features.c recomputes every window from its ring by the textbook definition.
  */
@@ -69,9 +70,9 @@
  *                                                       `empty` where the divisor is 0
  *   logarithm   a, b:                                   log(a / b)
  *   root        a; scale:                               sqrt(scale a)
- *   sum         x; count, inverse, start:               sum of the window, its mean, what the sum lost in rounding;
+ *   sum         x; count, inverse, start:               sum of the window, its mean, the sum's rounding error;
  *                                                       inverse is 1 / count
- *   weighted    x, the first and last result of its sum; count, inverse, divisor, its inverse, start:
+ *   weighted    x, the first and last result of its sum; count, divisor, its inverse, start:
  *                                                       sum weighted 1 (oldest) to count over divisor
  *   moments     x; count, inverse, start:                   mean, then population standard deviation
  *   average     x; alpha, count, divisor, start:        exponential, seeded with the sum of the first count / divisor
@@ -97,9 +98,9 @@
     KIND(quotient, elementwise, 4, 0, 5, 0, 1)                                                                         \
     KIND(logarithm, elementwise, 2, 0, 0, 0, 1)                                                                        \
     KIND(root, elementwise, 1, 0, 1, 0, 1)                                                                             \
-    KIND(sum, recurrence, 1, 1, 3, 5, 3)                                                                               \
-    KIND(weighted, recurrence, 3, 1, 5, 4, 1)                                                                          \
-    KIND(moments, recurrence, 1, 1, 3, 10, 2)                                                                          \
+    KIND(sum, recurrence, 1, 1, 3, 2, 3)                                                                               \
+    KIND(weighted, recurrence, 3, 1, 4, 2, 1)                                                                          \
+    KIND(moments, recurrence, 1, 1, 3, 5, 2)                                                                           \
     KIND(average, recurrence, 1, 0, 4, 2, 1)                                                                           \
     KIND(adaptive, recurrence, 2, 0, 1, 2, 1)                                                                          \
     KIND(accumulate, recurrence, 1, 0, 1, 4, 1)                                                                        \
@@ -210,6 +211,13 @@ static inline mlopt_bar_fault mlopt_features_bar_fault(const double *bar, int64_
     if (!(volume >= 0 && volume <= 1e100))
         return MLOPT_BAR_VOLUME;
     return high < low ? MLOPT_BAR_RANGE : MLOPT_BAR_BODY;
+}
+
+/* The parameters of a step's nodes, node after node; `rows` are those of its kind. */
+static inline const double *mlopt_features_nodes(const mlopt_features_step *step, const double *parameters, int64_t rows)
+{
+    const int64_t words = rows * step->lanes + step->lanes / MLOPT_FEATURES_LANES + 2 * (step->levels + step->windows);
+    return parameters + (words + 7) / 8 * 8;
 }
 
 /* Rows of state of a recurrence. */

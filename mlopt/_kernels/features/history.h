@@ -139,7 +139,6 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
         MLOPT_UNROLL_FULLY
         for (int r = 0; r < states; r++)
             row[r] = F(load)(memory + (size_t)r * lanes);
-        V age = rings ? age_of(kind, n, F(set1)((double)w->now)) : F(zero)();
         EACH_BAR(t)
         {
             V x[3][LANES], leaving[LANES], out[3][LANES];
@@ -168,10 +167,8 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                 for (int s = 0; s < sources; s++)
                     now_x[s] = x[s][j];
                 const V bar = F(set1)((double)(w->now + (int64_t)(t + j)));
-                uint32_t anew = recurrence(kind, row, now_x, rings ? leaving[j] : bar, n, bar, age, now_out);
-                if (rings)
-                    age = next_age(kind, n, F(set1)((double)(w->now + (int64_t)(t + j) + 1)), age);
-                if (kind == MLOPT_FEATURES_moments && anew) {
+                uint32_t anew = recurrence(kind, row, now_x, rings ? leaving[j] : bar, n, bar, now_out);
+                if (rings && anew) {
                     V rows[12], outs[3];
                     memcpy(rows, row, sizeof rows);
                     memcpy(outs, now_out, sizeof outs);
@@ -179,7 +176,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                         if (anew & 1) {
                             const int64_t window = ((const int64_t *)NODE_ROW(sources + 2))[lane];
                             const ring_view view = {ring[lane] + window, -1, 1, (int64_t)(t + j)};
-                            rebuild_moments(view, window, rows, outs, lane);
+                            compute_anew(kind, view, window, rows, outs, lane);
                         }
                     memcpy(row, rows, sizeof rows);
                     memcpy(now_out, outs, sizeof outs);

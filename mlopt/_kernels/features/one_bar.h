@@ -114,8 +114,8 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
         for (int r = 0; r < states; r++)
             row[r] = F(load)(memory + (size_t)r * lanes);
         const V leaving = rings ? gather_leaving(w, NODE_ROW(RING_ROW(0)), lanes) : F(zero)();
-        uint32_t anew = recurrence(kind, row, x, leaving, n, bar, rings ? age_of(kind, n, bar) : bar, out);
-        if (kind == MLOPT_FEATURES_moments && anew) {
+        uint32_t anew = recurrence(kind, row, x, leaving, n, bar, out);
+        if (rings && anew) {
             V rows[12], outs[3];
             memcpy(rows, row, sizeof rows);
             memcpy(outs, out, sizeof outs);
@@ -123,7 +123,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
                 if (anew & 1) {
                     const int64_t *ring = (const int64_t *)NODE_ROW(RING_ROW(0)) + lane;
                     const ring_view view = {w->state + ring[0], ring[lanes], 1, w->now};
-                    rebuild_moments(view, ring[2 * lanes], rows, outs, lane);
+                    compute_anew(kind, view, ring[2 * lanes], rows, outs, lane);
                 }
             memcpy(row, rows, sizeof rows);
             memcpy(out, outs, sizeof outs);

@@ -1,7 +1,14 @@
-/* Kinds that carry something from bar to bar: rows of state, of which each call makes those after the bar. */
+/* Kinds that carry something from bar to bar: rows of state, of which each call makes those after the bar.
+ *
+ * Sums are pairs, sum + low, to which values are added and from which they are taken without error but for the rounding
+ * of low: 2^-106 of the largest value that went through.  Where what leaves a window is so much larger than what stays
+ * that even this could be seen, and where nothing but zeros stays, the node is computed anew from its ring. */
+
+/* What leaves may be so many times what stays. */
+#define MUCH 0x1p40
 
 /* sum + low += x, the rounding error going to low (Knuth's two-sum) */
-MLOPT_INLINE void add_compensated(V *sum, V *low, V x)
+MLOPT_INLINE void add_exactly(V *sum, V *low, V x)
 {
     const V total = F(add)(*sum, x), part = F(sub)(total, *sum);
     const V error = F(add)(F(sub)(*sum, F(sub)(total, part)), F(sub)(x, part));
@@ -9,113 +16,74 @@ MLOPT_INLINE void add_compensated(V *sum, V *low, V x)
     *sum = total;
 }
 
-/* sum + low += a x, exactly but for the rounding of low */
+/* sum + low += a x */
 MLOPT_INLINE void add_product(V *sum, V *low, V a, V x)
 {
     const V product = F(mul)(a, x);
     *low = F(add)(*low, F(fma_exact)(a, x, F(neg)(product)));
-    add_compensated(sum, low, product);
+    add_exactly(sum, low, product);
 }
 
-/* The age of a window's fresh sum with the bar that comes: 1 to count, over and over, from the first bar of moments on
- * and from bar 0 on for other sums. */
-MLOPT_INLINE V age_of(const int kind, const V *n, V bar)
+/* The same number with all that fits in sum, low being far smaller. */
+MLOPT_INLINE void settle(V *sum, V *low)
 {
-    const V one = F(set1)(1), zero = F(zero)(), shift = F(set1)(0x1.8p52); /* adding it rounds to whole numbers */
-    const V bars = kind == MLOPT_FEATURES_moments ? F(max)(F(sub)(bar, n[2]), zero) : bar;
-    const V times = F(sub)(F(add)(F(mul)(bars, n[1]), shift), shift);
-    const V rest = F(add)(F(fnma)(times, n[0], bars), one);
-    return F(select)(F(lt)(rest, one), F(add)(rest, n[0]), rest);
+    const V total = F(add)(*sum, *low);
+    *low = F(sub)(*low, F(sub)(total, *sum));
+    *sum = total;
 }
 
-/* The same, given the age with the bar before. */
-MLOPT_INLINE V next_age(const int kind, const V *n, V bar, V age)
+/* Where what left, of this size, was much larger than what stayed. */
+MLOPT_INLINE M left_little(V leaving, V staying) { return F(lt)(F(mul)(F(abs)(staying), F(set1)(MUCH)), F(abs)(leaving)); }
+
+/* Rows: sum, low.  Numbers: count, inverse, start.  Results: sum, mean, low. */
+MLOPT_INLINE M next_sum(V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
-    const V one = F(set1)(1);
-    const V next = F(select)(F(eq)(age, n[0]), one, F(add)(age, one));
-    return kind == MLOPT_FEATURES_moments ? F(select)(F(le)(bar, n[2]), one, next) : next;
+    add_exactly(&row[0], &row[1], F(select)(F(le)(n[2], bar), source[0], F(zero)()));
+    add_exactly(&row[0], &row[1], F(neg)(leaving));
+    settle(&row[0], &row[1]);
+    out[0] = row[0];
+    out[1] = quotient_by(row[0], n[0], n[1]);
+    out[2] = row[1];
+    return left_little(leaving, row[0]);
 }
 
-/* Rows 0 and 1 a sliding sum, 2 and 3 a fresh one that never subtracts and is `age` bars old.  At age `count` it has
- * added exactly the values in the window, takes the sliding one's place and starts again.  Returns the sum. */
-MLOPT_INLINE V renew_sum(V *row, V age, V count)
+/* Rows: sum, low.  Sources: x, sum and low of the window's plain sum.  Numbers: count, divisor, its inverse, start. */
+MLOPT_INLINE M next_weighted(V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
-    const V zero = F(zero)();
-    const M renew = F(eq)(age, count);
-    row[0] = F(select)(renew, row[2], row[0]);
-    row[1] = F(select)(renew, row[3], row[1]);
-    row[2] = F(select)(renew, zero, row[2]);
-    row[3] = F(select)(renew, zero, row[3]);
-    return F(add)(row[0], row[1]);
-}
-
-/* Row 4: one more than the last bar with a value that is not 0.  Numbers: count, inverse, start.  Results: sum, mean, what
- * the sum lost in rounding. */
-MLOPT_INLINE void next_sum(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
-{
-    const V zero = F(zero)(), x = F(select)(F(le)(n[2], bar), source[0], zero);
-    add_compensated(&row[0], &row[1], x);
-    add_compensated(&row[0], &row[1], F(neg)(leaving));
-    add_compensated(&row[2], &row[3], x);
-    /* nothing but zeros in the window: exactly 0, whatever rounding left, for quotients of two sums */
-    const V seen = F(add)(bar, F(set1)(1));
-    row[4] = F(select)(F(eq)(x, zero), row[4], seen);
-    const M empty = F(le)(row[4], F(sub)(seen, n[0]));
-    row[0] = F(select)(empty, zero, row[0]);
-    row[1] = F(select)(empty, zero, row[1]);
-    out[0] = renew_sum(row, age, n[0]);
-    out[1] = quotient_by(out[0], n[0], n[1]);
-    out[2] = F(sub)(row[1], F(sub)(out[0], row[0]));
-}
-
-/* Sources: x, the plain sum of the window, what it lost.  Numbers: count, inverse, divisor, its inverse, start. */
-MLOPT_INLINE void next_weighted(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
-{
-    const V x = F(select)(F(le)(n[4], bar), source[0], F(zero)());
+    const V x = F(select)(F(le)(n[3], bar), source[0], F(zero)());
     /* every weight falls by one: the plain sum before this bar leaves, the new value enters with `count` */
     add_product(&row[0], &row[1], F(add)(n[0], F(set1)(1)), x);
-    add_compensated(&row[0], &row[1], F(neg)(source[1]));
+    add_exactly(&row[0], &row[1], F(neg)(source[1]));
+    add_exactly(&row[0], &row[1], F(neg)(leaving));
     row[1] = F(sub)(row[1], source[2]);
-    add_compensated(&row[0], &row[1], F(neg)(leaving));
-    add_product(&row[2], &row[3], age, x);
-    out[0] = quotient_by(renew_sum(row, age, n[0]), n[2], n[3]);
+    settle(&row[0], &row[1]);
+    out[0] = quotient_by(row[0], n[1], n[2]);
+    return left_little(leaving, row[0]);
 }
 
-/* Rows: shift; first, low; second, low; next shift; the fresh sums about it, likewise.  Numbers: count, inverse,
- * start.  Results: mean, deviation.
- * Returns where cancellation calls for the node to be computed anew. */
-MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
+/* Rows: shift; sums of differences from it and of their squares, each with its low.  Numbers: count, inverse, start.
+ * Results: mean, deviation. */
+MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
     const V x = source[0], zero = F(zero)(), count = n[0], start = n[2];
-    const M started = F(le)(start, bar), is_first = F(eq)(start, bar);
-    const M full = F(le)(F(add)(start, count), bar); /* a value leaves */
-    const V shift = F(select)(is_first, x, row[0]), next_shift = F(select)(is_first, x, row[5]);
-    const V entering = F(select)(started, F(sub)(x, shift), zero);
-    const V departing = F(select)(full, F(sub)(leaving, shift), zero);
-    const V anew = F(select)(started, F(sub)(x, next_shift), zero);
-    add_compensated(&row[1], &row[2], entering);
-    add_compensated(&row[1], &row[2], F(neg)(departing));
-    add_compensated(&row[3], &row[4], F(mul)(entering, entering));
-    add_compensated(&row[3], &row[4], F(neg)(F(mul)(departing, departing)));
-    add_compensated(&row[6], &row[7], anew);
-    add_compensated(&row[8], &row[9], F(mul)(anew, anew));
-    const M renew = F(mask_and)(started, F(eq)(age, count));
-    row[0] = F(select)(renew, next_shift, shift);
-    row[5] = F(select)(renew, x, next_shift);
-    MLOPT_UNROLL_FULLY
-    for (int r = 0; r < 4; r++) {
-        row[1 + r] = F(select)(renew, row[6 + r], row[1 + r]);
-        row[6 + r] = F(select)(renew, zero, row[6 + r]);
-    }
+    const M started = F(le)(start, bar), full = F(le)(F(add)(start, count), bar); /* a value leaves */
+    row[0] = F(select)(F(eq)(start, bar), x, row[0]);
+    const V entering = F(select)(started, F(sub)(x, row[0]), zero);
+    const V departing = F(select)(full, F(sub)(leaving, row[0]), zero), square = F(mul)(departing, departing);
+    add_exactly(&row[1], &row[2], entering);
+    add_exactly(&row[1], &row[2], F(neg)(departing));
+    settle(&row[1], &row[2]);
+    add_exactly(&row[3], &row[4], F(mul)(entering, entering));
+    add_exactly(&row[3], &row[4], F(neg)(square));
+    settle(&row[3], &row[4]);
 
-    const V total = F(add)(row[1], row[2]), offset = quotient_by(total, count, n[1]);
-    const V lost = F(mul)(total, offset);
-    const V squares = F(max)(F(sub)(F(add)(row[3], row[4]), lost), zero);
+    const V offset = quotient_by(row[1], count, n[1]), lost = F(mul)(row[1], offset);
+    const V squares = F(max)(F(sub)(row[3], lost), zero);
     out[0] = F(add)(row[0], offset);
     out[1] = F(sqrt)(quotient_by(squares, count, n[1]));
-    /* a shift taken from the window itself costs at most a factor `count`: no rebuild loops */
-    const V limit = F(mul)(F(max)(count, F(set1)(1e4)), squares);
-    return F(mask_and)(full, F(lt)(limit, lost));
+    /* cancellation would cost 4 digits; a shift from the window itself costs at most a factor `count`: no rebuild loops */
+    const M cancelled = F(lt)(F(mul)(F(max)(count, F(set1)(1e4)), squares), lost);
+    return F(mask_and)(full, F(mask_or)(cancelled, left_little(square, squares)));
 }
 
 /* Row 0: the average (while it is being seeded, the sum); 1: its value before.  Numbers: alpha, count, divisor, start. */
@@ -146,7 +114,7 @@ MLOPT_INLINE void next_accumulate(V *row, const V *source, const V *n, V bar, V 
 {
     row[2] = row[0];
     row[3] = row[1];
-    add_compensated(&row[0], &row[1], F(select)(F(le)(n[0], bar), source[0], F(zero)()));
+    add_exactly(&row[0], &row[1], F(select)(F(le)(n[0], bar), source[0], F(zero)()));
     out[0] = F(add)(row[0], row[1]);
 }
 
@@ -194,18 +162,16 @@ MLOPT_INLINE void next_sar(V *row, const V *source, const V *n, V bar, V *out)
     row[5] = low;
 }
 
-/* One bar of a recurrence; of those with a ring, `age` is that of the fresh sum.  Returns which lanes must be computed anew (kind moments). */
-MLOPT_INLINE uint32_t recurrence(const int kind, V *row, const V *source, V leaving, const V *n, V bar, V age, V *out)
+/* One bar of a recurrence.  Returns which lanes must be computed anew. */
+MLOPT_INLINE uint32_t recurrence(const int kind, V *row, const V *source, V leaving, const V *n, V bar, V *out)
 {
     switch (kind) {
     case MLOPT_FEATURES_sum:
-        next_sum(row, source, leaving, n, bar, age, out);
-        return 0;
+        return F(bits)(next_sum(row, source, leaving, n, bar, out));
     case MLOPT_FEATURES_weighted:
-        next_weighted(row, source, leaving, n, bar, age, out);
-        return 0;
+        return F(bits)(next_weighted(row, source, leaving, n, bar, out));
     case MLOPT_FEATURES_moments:
-        return F(bits)(next_moments(row, source, leaving, n, bar, age, out));
+        return F(bits)(next_moments(row, source, leaving, n, bar, out));
     case MLOPT_FEATURES_average:
         next_average(row, source, n, bar, out);
         return 0;
@@ -227,24 +193,50 @@ typedef struct ring_view {
     int64_t mask, stride, now;
 } ring_view;
 
-/* Mean, deviation and sums of one lane of kind moments anew, about its latest value. */
-static __attribute__((noinline)) void rebuild_moments(ring_view view, int64_t count, V *row, V *out, size_t lane)
+/* sum + low += a x, for one number */
+static void add_one(double *sum, double *low, double a, double x)
 {
-#define VALUE(j) view.ring[((view.now - (count - 1 - (j))) & view.mask) * view.stride]
-    const double shift = VALUE(count - 1);
-    double first = 0, second = 0, squares = 0;
-    for (int64_t j = 0; j < count; j++)
-        first += VALUE(j) - shift;
-    const double center = first / (double)count;
+    const double product = a * x, total = *sum + product, part = total - *sum;
+    *low += fma(a, x, -product) + ((*sum - (total - part)) + (product - part));
+    *sum = total;
+}
+
+/* One lane of a recurrence with a ring anew, from the last `count` values; moments about the latest of them. */
+static __attribute__((noinline)) void compute_anew(int kind, ring_view view, int64_t count, V *row, V *out, size_t lane)
+{
+    const double latest = view.ring[(view.now & view.mask) * view.stride];
+    const double shift = kind == MLOPT_FEATURES_moments ? latest : 0;
+    double sum = 0, low = 0, second = 0, second_low = 0;
     for (int64_t j = 0; j < count; j++) {
-        const double d = VALUE(j) - shift;
-        second += d * d;
-        squares += (d - center) * (d - center);
+        const double x = view.ring[((view.now - (count - 1 - j)) & view.mask) * view.stride] - shift;
+        add_one(&sum, &low, kind == MLOPT_FEATURES_weighted ? (double)(j + 1) : 1, x);
+        add_one(&second, &second_low, x, x);
     }
-#undef VALUE
-    const double anew[5] = {shift, first, 0, second, 0};
-    for (int r = 0; r < 5; r++)
-        row[r][lane] = anew[r];
-    out[0][lane] = shift + center;
-    out[1][lane] = sqrt(squares / (double)count);
+    const double n = (double)count, total = sum + low;
+    low -= total - sum;
+    switch (kind) {
+    case MLOPT_FEATURES_moments:
+        row[0][lane] = shift;
+        row[1][lane] = total;
+        row[2][lane] = low;
+        row[3][lane] = second;
+        row[4][lane] = second_low;
+        out[0][lane] = shift + total / n;
+        sum = 0;
+        for (int64_t j = 0; j < count; j++) {
+            const double d = view.ring[((view.now - (count - 1 - j)) & view.mask) * view.stride] - shift - total / n;
+            sum += d * d;
+        }
+        out[1][lane] = sqrt(sum / n);
+        return;
+    case MLOPT_FEATURES_weighted:
+        out[0][lane] = total / (n * (n + 1) / 2);
+        break;
+    default:
+        out[0][lane] = total;
+        out[1][lane] = total / n;
+        out[2][lane] = low;
+    }
+    row[0][lane] = total;
+    row[1][lane] = low;
 }

@@ -27,8 +27,13 @@ typedef struct symbols_lanes {
 
 #define WALKER symbols_lanes
 #define ROW MLOPT_FEATURES_LANES /* words from one row of a group's states to the next */
-#define NODE_ROW(row) (parameters + (size_t)(row) * lanes + i)
-#define NODE_INDEX(row) (((const int64_t *)parameters)[(size_t)(row) * lanes + i])
+/* The i-th node's parameters. */
+#define EACH_NODE(i)                                                                                                   \
+    const double *node = mlopt_features_nodes(step, parameters, NODE_ROWS);                                            \
+    for (size_t i = 0; i < (size_t)step->used; i++, node += NODE_ROWS)
+#define NODE_ROWS (sources + 3 * rings + numbers)
+#define INDEX(row) (((const int64_t *)node)[row])
+#define NUMBER(row) node[row]
 #define EACH_UNIT(u) for (size_t u = 0; u < (together ? w->units : 1); u++)
 
 MLOPT_INLINE double *value_row(const symbols_lanes *w, size_t unit, int64_t value)
@@ -112,55 +117,65 @@ MLOPT_INLINE void lanes_series(const int together, KIND_ARGUMENTS)
 
 MLOPT_INLINE void lanes_push(const int together, KIND_ARGUMENTS)
 {
-    const size_t lanes = (size_t)step->lanes;
-    for (size_t i = 0; i < (size_t)step->used; i++) {
-        const M started = F(le)(F(set1)(*NODE_ROW(4)), w->bar);
+    EACH_NODE(i)
+    {
+        const M started = F(le)(F(set1)(NUMBER(4)), w->bar);
         EACH_UNIT(u)
         {
-            const V x = F(select)(started, F(load)(value_row(w, u, NODE_INDEX(0))), F(zero)());
-            store_ring_row(w, u, together, NODE_INDEX(1), NODE_INDEX(2), 1, x);
+            const V x = F(select)(started, F(load)(value_row(w, u, INDEX(0))), F(zero)());
+            store_ring_row(w, u, together, INDEX(1), INDEX(2), 1, x);
         }
     }
 }
 
 MLOPT_INLINE void lanes_lag(const int together, KIND_ARGUMENTS)
 {
-    const size_t lanes = (size_t)step->lanes;
-    for (size_t i = 0; i < (size_t)step->used; i++)
-        EACH_UNIT(u)
+    EACH_NODE(i)
+    EACH_UNIT(u)
     F(store)
     (value_row(w, u, step->values + (int64_t)i),
-     ring_row(w, u, together, NODE_INDEX(0), NODE_INDEX(1), 1, NODE_INDEX(2)));
+     ring_row(w, u, together, INDEX(0), INDEX(1), 1, INDEX(2)));
 }
 
 MLOPT_INLINE void lanes_elementwise(const int together, KIND_ARGUMENTS)
 {
-    const size_t lanes = (size_t)step->lanes;
-    for (size_t i = 0; i < (size_t)step->used; i++) {
+    EACH_NODE(i)
+    {
         V n[5];
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
-            n[k] = F(set1)(*NODE_ROW(sources + k));
+            n[k] = F(set1)(NUMBER(sources + k));
         EACH_UNIT(u)
         {
             V x[4];
             MLOPT_UNROLL_FULLY
             for (int s = 0; s < sources; s++)
-                x[s] = F(load)(value_row(w, u, NODE_INDEX(s)));
+                x[s] = F(load)(value_row(w, u, INDEX(s)));
             F(store)(value_row(w, u, step->values + (int64_t)i), elementwise(kind, x, n));
         }
     }
 }
 
+/* The lanes of a unit whose bits are set, anew; `ring` is the node's ring: base, mask, window. */
+static __attribute__((noinline)) void lanes_anew(int kind, const symbols_lanes *w, size_t unit, int together,
+                                                 const int64_t *ring, uint32_t anew, V *row, V *out)
+{
+    for (size_t lane = 0; anew; lane++, anew >>= 1)
+        if (anew & 1) {
+            const ring_view view = {state_row(w, unit, ring[0]) + lane, ring[1], ROW, together ? w->now : w->nows[lane]};
+            compute_anew(kind, view, ring[2], row, out, lane);
+        }
+}
+
 MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
-    for (size_t i = 0; i < (size_t)step->used; i++) {
+    EACH_NODE(i)
+    {
         V n[5];
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
-            n[k] = F(set1)(*NODE_ROW(sources + 3 * rings + k));
-        const V age = rings ? age_of(kind, n, w->bar) : w->bar;
+            n[k] = F(set1)(NUMBER(sources + 3 * rings + k));
         const int64_t flags = flags_of(step, parameters, sources + 3 * rings + numbers, i);
         EACH_UNIT(u)
         {
@@ -168,7 +183,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
             V x[3], row[12], out[3], leaving = F(zero)();
             MLOPT_UNROLL_FULLY
             for (int s = 0; s < sources; s++)
-                x[s] = F(load)(value_row(w, u, NODE_INDEX(s)));
+                x[s] = F(load)(value_row(w, u, INDEX(s)));
             MLOPT_UNROLL_FULLY
             for (int r = 0; r < states; r++) {
                 if (together)
@@ -176,19 +191,14 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
                 row[r] = F(load)(memory + r * ROW);
             }
             if (rings)
-                leaving = ring_row(w, u, together, NODE_INDEX(sources), NODE_INDEX(sources + 1), 1,
-                                   NODE_INDEX(sources + 2));
-            uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, age, out);
-            if (kind == MLOPT_FEATURES_moments && anew) {
+                leaving = ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1,
+                                   INDEX(sources + 2));
+            uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, out);
+            if (rings && anew) {
                 V rows[12], outs[3];
                 memcpy(rows, row, sizeof rows);
                 memcpy(outs, out, sizeof outs);
-                for (size_t lane = 0; anew; lane++, anew >>= 1)
-                    if (anew & 1) {
-                        const ring_view view = {state_row(w, u, NODE_INDEX(sources)) + lane, NODE_INDEX(sources + 1),
-                                                ROW, together ? w->now : w->nows[lane]};
-                        rebuild_moments(view, NODE_INDEX(sources + 2), rows, outs, lane);
-                    }
+                lanes_anew(kind, w, u, together, &INDEX(sources), anew, rows, outs);
                 memcpy(row, rows, sizeof rows);
                 memcpy(out, outs, sizeof outs);
             }
@@ -206,18 +216,19 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
 MLOPT_INLINE void lanes_window(const int together, KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
-    for (size_t i = 0; i < (size_t)step->used; i++) {
-        const int64_t count = NODE_INDEX(sources + 2), second = sources + 3 * (rings - 1);
+    EACH_NODE(i)
+    {
+        const int64_t count = INDEX(sources + 2), second = sources + 3 * (rings - 1);
         V n[5];
         MLOPT_UNROLL_FULLY
         for (int k = 0; k < numbers; k++)
-            n[k] = F(set1)(*NODE_ROW(sources + 3 * rings + k));
+            n[k] = F(set1)(NUMBER(sources + 3 * rings + k));
         EACH_UNIT(u)
         {
             V x[2], sum[LANES][MOST_SUMS], out[2];
             MLOPT_UNROLL_FULLY
             for (int s = 0; s < sources; s++)
-                x[s] = F(load)(value_row(w, u, NODE_INDEX(s)));
+                x[s] = F(load)(value_row(w, u, INDEX(s)));
             MLOPT_UNROLL_FULLY
             for (size_t place = 0; place < LANES; place++) {
                 MLOPT_UNROLL_FULLY
@@ -225,8 +236,8 @@ MLOPT_INLINE void lanes_window(const int together, KIND_ARGUMENTS)
                     sum[place][s] = F(zero)();
             }
 #define TERM(back)                                                                                                     \
-    add_term(kind, ring_row(w, u, together, NODE_INDEX(sources), NODE_INDEX(sources + 1), 1, back),                    \
-             ring_row(w, u, together, NODE_INDEX(second), NODE_INDEX(second + 1), 1, back), x, sum[place])
+    add_term(kind, ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1, back),                    \
+             ring_row(w, u, together, INDEX(second), INDEX(second + 1), 1, back), x, sum[place])
             int64_t back = count - 1; /* of the oldest that is left */
             for (; back >= (int64_t)LANES - 1; back -= (int64_t)LANES) {
                 MLOPT_UNROLL_FULLY
@@ -251,13 +262,13 @@ MLOPT_INLINE void lanes_extrema(const int together, KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
     const extrema_levels at = extrema_levels_of(step, parameters);
-    for (size_t i = 0; i < (size_t)step->used; i++)
-        EACH_UNIT(u)
+    EACH_NODE(i)
+    EACH_UNIT(u)
     {
 #define LEVEL(k, back) ring_row(w, u, together, at.base[k] + (int64_t)i, at.mask[k], step->lanes, back)
-        const V sign = F(set1)(*NODE_ROW(4)), none = F(set1)(-INFINITY);
-        const V x = F(mul)(sign, F(load)(value_row(w, u, NODE_INDEX(0))));
-        V largest = F(select)(F(le)(F(set1)(*NODE_ROW(5)), w->bar), x, none);
+        const V sign = F(set1)(NUMBER(4)), none = F(set1)(-INFINITY);
+        const V x = F(mul)(sign, F(load)(value_row(w, u, INDEX(0))));
+        V largest = F(select)(F(le)(F(set1)(NUMBER(5)), w->bar), x, none);
         V level[16]; /* of a window of 10 000, 14 */
         for (int64_t k = 0;; k++) {
             store_ring_row(w, u, together, at.base[k] + (int64_t)i, at.mask[k], step->lanes, largest);
@@ -276,14 +287,13 @@ MLOPT_INLINE void lanes_extrema(const int together, KIND_ARGUMENTS)
 
 MLOPT_INLINE void lanes_age(const int together, KIND_ARGUMENTS)
 {
-    const size_t lanes = (size_t)step->lanes;
-    for (size_t i = 0; i < (size_t)step->used; i++)
-        EACH_UNIT(u)
+    EACH_NODE(i)
+    EACH_UNIT(u)
     {
-        const V extreme = F(load)(value_row(w, u, NODE_INDEX(0)));
+        const V extreme = F(load)(value_row(w, u, INDEX(0)));
         V age = F(set1)(-1);
-        for (int64_t back = 0; back < NODE_INDEX(3); back++)
-            if (!find_age(ring_row(w, u, together, NODE_INDEX(1), NODE_INDEX(2), 1, back), extreme, back, &age))
+        for (int64_t back = 0; back < INDEX(3); back++)
+            if (!find_age(ring_row(w, u, together, INDEX(1), INDEX(2), 1, back), extreme, back, &age))
                 break;
         F(store)(value_row(w, u, step->values + (int64_t)i), F(max)(age, F(zero)()));
     }
@@ -295,13 +305,15 @@ MLOPT_INLINE void lanes_output(const int together, KIND_ARGUMENTS)
     const V missing = F(set1)(NAN);
     for (size_t i = 0; i < outputs; i += LANES) {
         const size_t width = outputs - i < LANES ? outputs - i : LANES;
+        const int64_t *source = (const int64_t *)parameters + i;
+        const double *ready = parameters + lanes + i;
         EACH_UNIT(u)
         {
             V x[LANES];
             MLOPT_UNROLL_FULLY
             for (size_t f = 0; f < LANES; f++)
-                x[f] = F(select)(F(le)(F(set1)(NODE_ROW(1)[f]), w->bar),
-                                 F(load)(value_row(w, u, (&NODE_INDEX(0))[f])), missing);
+                x[f] = F(select)(F(le)(F(set1)(ready[f]), w->bar),
+                                 F(load)(value_row(w, u, source[f])), missing);
             F(transpose)(x);
             const size_t before = u * LANES, left = w->some - before;
             double *out = w->out + (w->first + before) * outputs + i;
@@ -393,7 +405,8 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
                 break;
             w.state[w.units++] = (double *)others;
         }
-        w.ahead = (int64_t)(w.units * LANES + ROW - 1) / ROW * ROW * plan->state_words;
+        const size_t ahead = (w.units * LANES + ROW - 1) / ROW * ROW; /* symbols */
+        w.ahead = first + ahead < symbols ? (int64_t)ahead * plan->state_words : 0;
         w.some = symbols - first < w.units * LANES ? symbols - first : w.units * LANES;
         if (together) {
             w.bar = F(set1)((double)w.now);
@@ -419,6 +432,8 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
 
 #undef UNITS
 #undef ROW
-#undef NODE_ROW
-#undef NODE_INDEX
+#undef NODE_ROWS
+#undef EACH_NODE
+#undef INDEX
+#undef NUMBER
 #undef EACH_UNIT

@@ -124,29 +124,16 @@ static void step_root(const mlopt_features_step *step, const double *parameters,
     EACH_NODE(step) values[lane] = sqrt(larger(state[INDEX(0)] * NUMBER(1), 0));
 }
 
-/* The fresh sum's age after this bar, the first being bar 0: at `count` it starts again. */
-static int64_t age_of(int64_t bar, int64_t count) { return (bar + 1) % count; }
-
 static void step_sum(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
     EACH_NODE(step)
     {
-        const int64_t count = INDEX(3), age = age_of(now, count);
-        double total = 0, fresh = 0;
-        for (int64_t back = count - 1; back >= 0; back--) {
-            const double x = ring_value(state, INDEX(1), INDEX(2), back, now);
-            total += x;
-            if (x != 0)
-                STATE(4) = (double)(now - back + 1);
-        }
-        for (int64_t back = age - 1; back >= 0; back--)
-            fresh += ring_value(state, INDEX(1), INDEX(2), back, now);
-        values[lane] = total;
+        double total = 0;
+        for (int64_t back = INDEX(3) - 1; back >= 0; back--)
+            total += ring_value(state, INDEX(1), INDEX(2), back, now);
+        values[lane] = STATE(0) = total;
         values[lanes + lane] = total / NUMBER(4);
-        values[2 * lanes + lane] = 0; /* the vector tiers' rounding */
-        STATE(0) = total;
-        STATE(2) = fresh;
-        STATE(1) = STATE(3) = 0;
+        values[2 * lanes + lane] = STATE(1) = 0; /* the vector tiers' rounding error */
     }
 }
 
@@ -154,16 +141,13 @@ static void step_weighted(const mlopt_features_step *step, const double *paramet
 {
     EACH_NODE(step)
     {
-        const int64_t count = INDEX(5), age = age_of(now, count);
-        double total = 0, fresh = 0;
+        const int64_t count = INDEX(5);
+        double total = 0;
         for (int64_t back = count - 1; back >= 0; back--)
             total += (double)(count - back) * ring_value(state, INDEX(3), INDEX(4), back, now);
-        for (int64_t back = age - 1; back >= 0; back--)
-            fresh += (double)(age - back) * ring_value(state, INDEX(3), INDEX(4), back, now);
-        values[lane] = total / NUMBER(8);
+        values[lane] = total / NUMBER(7);
         STATE(0) = total;
-        STATE(2) = fresh;
-        STATE(1) = STATE(3) = 0;
+        STATE(1) = 0;
     }
 }
 
@@ -193,19 +177,6 @@ static void step_moments(const mlopt_features_step *step, const double *paramete
         STATE(1) = first;
         STATE(3) = second;
         STATE(2) = STATE(4) = 0;
-
-        const int64_t age = age_of(now - start, window);
-        if (now == start || age == 0)
-            STATE(5) = latest;
-        double fresh = 0, fresh_second = 0;
-        for (int64_t back = age - 1; back >= 0; back--) {
-            const double d = ring_value(state, INDEX(1), INDEX(2), back, now) - STATE(5);
-            fresh += d;
-            fresh_second += d * d;
-        }
-        STATE(6) = fresh;
-        STATE(8) = fresh_second;
-        STATE(7) = STATE(9) = 0;
     }
 }
 

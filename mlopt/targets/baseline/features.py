@@ -97,7 +97,7 @@ def _step(node: Node) -> tuple[Callable[..., Any], tuple[Value, ...], tuple[Any,
         case "sum":
             return series.window_sum, inputs, (first, bars)
         case "weighted":
-            return series.weighted, inputs[:2], (inputs[0].ready, bars, numbers[2])
+            return series.weighted, inputs[:2], (inputs[0].ready, bars, numbers[1])
         case "moments" | "rank":
             return getattr(series, kind), inputs, (first, bars)
         case "average":
