@@ -96,6 +96,17 @@ MLOPT_INLINE void one_bar_elementwise(KIND_ARGUMENTS)
     }
 }
 
+/* The nodes of a vector whose bits are set, anew; `ring` are their rings: rows of bases, masks and windows. */
+static __attribute__((noinline)) void one_bar_anew(int kind, const one_bar *w, const int64_t *ring, size_t lanes,
+                                                   uint32_t anew, V *row, V *out)
+{
+    for (size_t lane = 0; anew; lane++, anew >>= 1)
+        if (anew & 1) {
+            const ring_view view = {w->state + ring[lane], ring[lanes + lane], 1, w->now};
+            compute_anew(kind, view, ring[2 * lanes + lane], row, out, lane);
+        }
+}
+
 MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
@@ -119,12 +130,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
             V rows[12], outs[3];
             memcpy(rows, row, sizeof rows);
             memcpy(outs, out, sizeof outs);
-            for (size_t lane = 0; anew; lane++, anew >>= 1)
-                if (anew & 1) {
-                    const int64_t *ring = (const int64_t *)NODE_ROW(RING_ROW(0)) + lane;
-                    const ring_view view = {w->state + ring[0], ring[lanes], 1, w->now};
-                    compute_anew(kind, view, ring[2 * lanes], rows, outs, lane);
-                }
+            one_bar_anew(kind, w, (const int64_t *)NODE_ROW(RING_ROW(0)), lanes, anew, rows, outs);
             memcpy(row, rows, sizeof rows);
             memcpy(out, outs, sizeof outs);
         }
@@ -133,8 +139,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
             F(store)(memory + (size_t)r * lanes, row[r]);
         MLOPT_UNROLL_FULLY
         for (int o = 0; o < results; o++)
-            if (result_is_read(flags, o))
-                F(store)(values + (size_t)o * lanes, out[o]);
+            F(store)(values + (size_t)o * lanes, out[o]);
     }
 }
 
