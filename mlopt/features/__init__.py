@@ -1,15 +1,16 @@
 """Streaming features of market data: one bar in, a vector of features out, in constant time a bar.
 
-`definitions.py` is the table of features.  It builds values with `graph.py`, of equal parts the same nodes;
-`plan.py` compiles those to a plan, a list of steps, each many nodes of one kind.  The kernels of
-`_kernels/features` walk it: over one bar, a history, or one bar of many symbols, with the same bits.
+`families.py` is the table of features; `definitions.py` finds a feature by its name.  It is built of the values of
+`graph.py` (`formulas.py` where that takes more than a line), of equal parts the same nodes; `plan.py` compiles those to
+a plan, a list of steps, each many nodes of one kind.  The kernels of `_kernels/features` walk it: over one bar, a history, or one bar of many symbols, with the same bits.
 `extractor.pyx` owns plan and states and checks bars; `bars.py` reads them; `state.py` is the form in which
 states are kept; `scaler.pyx` brings vectors to one scale.
 """
 
 from mlopt.features.bars import Bars, read_bars, sample_bars
-from mlopt.features.definitions import DEFAULT_FEATURES, FAMILIES, Combination
+from mlopt.features.definitions import Combination
 from mlopt.features.extractor import FeatureExtractor
+from mlopt.features.families import DEFAULT_FEATURES, FAMILIES
 from mlopt.features.scaler import Scaler
 
 __all__ = [

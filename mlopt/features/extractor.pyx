@@ -13,7 +13,8 @@ from mlopt._kernels.core cimport current_table, table_of
 from mlopt._kernels.dispatch cimport mlopt_features_plan, mlopt_kernels
 
 from mlopt.features.bars import FIELDS, as_timestamps, bars_table
-from mlopt.features.definitions import DEFAULT_FEATURES, INPUTS, feature_of
+from mlopt.features.definitions import INPUTS, feature_of
+from mlopt.features.families import DEFAULT_FEATURES
 from mlopt.features.layout import MOST_COLUMNS
 from mlopt.features.plan import compile_plan, empty_words
 from mlopt.features.state import StateFormat

@@ -45,8 +45,8 @@ def empty_words(count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 class Plan:
     """A compiled feature set: constant, and shared by everything that streams it.
 
-    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `ready` the first bar
-    of each output.
+    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `ready` the first
+    bar of each output.
     """
 
     words: np.ndarray[Any, np.dtype[np.int64]]
@@ -197,7 +197,7 @@ class _Compiler:
         self.pushed.update(now)
 
     def schedule(self) -> None:
-        """As few steps as may be: a kind is emitted when all of its nodes are ready that do not wait for others of it."""
+        """As few steps as may be: a kind is emitted when all of its nodes are ready that wait for no other of it."""
         lanes = len(SERIES) + self.columns
         first = self.emit("bar", [()] * lanes, [()] * lanes, [()] * lanes, 1)
         self.slots = {node: first + int(node.node.numbers[0]) for node in _bar_values(self.nodes)}
@@ -206,7 +206,11 @@ class _Compiler:
             ready = {layer: [node for node in nodes if self.is_ready(node)] for layer, nodes in waiting.items()}
             whole = [layer for layer, nodes in waiting.items() if len(ready[layer]) == len(nodes)]
             # where kinds wait for one another, cheap steps that windows need let the windows be whole
-            layer = whole[0] if whole else max(waiting, key=lambda x: (x[0] in CHEAP and x[1] and ready[x] != [], len(ready[x])))
+            layer = (
+                whole[0]
+                if whole
+                else max(waiting, key=lambda x: (x[0] in CHEAP and x[1] and ready[x] != [], len(ready[x])))
+            )
             nodes = ready[layer]
             assert nodes, "a feature reads itself"
             if any(value not in self.pushed for node in nodes for value, _ in node.windows):
@@ -217,7 +221,7 @@ class _Compiler:
                 del waiting[layer]
 
     def layers(self) -> dict[tuple[str, bool, int], list[Node]]:
-        """The nodes by kind, by whether a window needs them, and by how many of these they wait for one after another."""
+        """The nodes by kind, by whether a window needs them, and by how many of these they wait for in turn."""
         needed: set[Node] = set()
         for node in reversed(self.nodes):
             if node.kind in WINDOWED or node in needed:
@@ -244,12 +248,15 @@ class _Compiler:
         ready = [float(x.ready) for x in self.outputs]
         self.emit("output", [[self.slots[x]] for x in self.outputs], [()] * len(ready), [[x] for x in ready], 0)
         header = 8 + 8 * len(self.steps)
-        sizes = (_round_up(len(p)) + _round_up(nodes.size) for p, nodes in zip(self.parameters, self.nodes_of, strict=True))
+        sizes = (
+            _round_up(len(p)) + _round_up(nodes.size) for p, nodes in zip(self.parameters, self.nodes_of, strict=True)
+        )
         offsets = np.cumsum([header, *sizes])
         words = empty_words(int(offsets[-1])).view(np.int64)
         words[:] = 0
         words[:6] = [
-            len(words), self.state_words, self.state_words + self.values, len(self.outputs), self.columns, len(self.steps),
+            len(words), self.state_words, self.state_words + self.values, len(self.outputs), self.columns,
+            len(self.steps),
         ]  # fmt: skip
         kinds = {kind.number: kind for kind in KINDS.values()}
         for i, (step, parameters) in enumerate(zip(self.steps, self.parameters, strict=True)):

@@ -44,7 +44,9 @@ class StateFormat:
             raise ValueError(f"state has version {version}, expected {self.version}")
         return fields, data[self.header.size :]
 
-    def numbers(self, fields: tuple[Any, ...], payload: memoryview, count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def numbers(
+        self, fields: tuple[Any, ...], payload: memoryview, count: int
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
         """The payload as so many float64, a view, where length and checksum are as the header says."""
         size, checksum = fields[-2:]
         if len(payload) != 8 * count:

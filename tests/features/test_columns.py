@@ -146,7 +146,9 @@ def test_most_columns(tier):
 
 def test_combination(tier):
     spread = Combination("trend", {"sma_3": 2.0, "sma_5": -1.5, "momentum_2": 0.25}, offset=7.0)
-    extractor = FeatureExtractor(["sma_3", "sma_5", "momentum_2", spread, Combination("half", {"sma_3": 0.5}, offset=1)])
+    extractor = FeatureExtractor(
+        ["sma_3", "sma_5", "momentum_2", spread, Combination("half", {"sma_3": 0.5}, offset=1)]
+    )
     assert extractor.names[3:] == ("trend", "half")
     table = extractor.transform(BARS)
     np.testing.assert_allclose(table[:, 3], table[:, :3] @ [2.0, -1.5, 0.25] + 7, rtol=1e-12)

@@ -11,8 +11,8 @@ from mlopt.features import Combination, FeatureExtractor
 
 NAMES = [
     "sma_5", "ema_4", "wma_5", "std_4", "zscore_7", "rsi_3", "stoch_d_3_2_2", "donchian_upper_5", "donchian_lower_9",
-    "cci_4", "mfi_3", "vwap_4", "obv", "return_2", "kama_4", "sar", "adx_3", "aroon_up_5", "skew_5", "kurtosis_6", "rank_6",
-    "correlation_5", "beta_4", "yang_zhang_5", "hull_6", "ichimoku_span_b_6_3",
+    "cci_4", "mfi_3", "vwap_4", "obv", "return_2", "kama_4", "sar", "adx_3", "aroon_up_5", "skew_5", "kurtosis_6",
+    "rank_6", "correlation_5", "beta_4", "yang_zhang_5", "hull_6", "ichimoku_span_b_6_3",
 ]  # fmt: skip
 
 
@@ -226,7 +226,11 @@ def test_strided_and_integer_input():
 
 def test_columns_and_combinations_of_many():
     rng = np.random.default_rng(1)
-    names = ["sma_3(funding)", Combination("spread", {"sma_2": 1, "lag_1(funding)": -0.5}), "correlation_4(close,funding)"]
+    names = [
+        "sma_3(funding)",
+        Combination("spread", {"sma_2": 1, "lag_1(funding)": -0.5}),
+        "correlation_4(close,funding)",
+    ]
     bars, funding = histories(9, 30), rng.standard_normal((30, 9))
     many = FeatureExtractor(names, 9, columns=["funding"])
     alone = FeatureExtractor(names, columns=["funding"])

@@ -20,7 +20,8 @@ from kernels.feature_streams import (
 
 from mlopt._kernels.register import Kernel, available_tiers
 from mlopt.features import FAMILIES
-from mlopt.features.definitions import DEFAULT_FEATURES, parse_feature
+from mlopt.features.definitions import parse_feature
+from mlopt.features.families import DEFAULT_FEATURES
 from mlopt.features.layout import LANES, history_words, symbols_words
 
 BOUND = 1e-11
@@ -132,7 +133,8 @@ def test_a_spike_is_gone_when_it_leaves_the_window(tier):
     bars[107, :4] *= 1e10
     bars[107, 4] = 1e17 / 3
     names = [
-        "sma_20", "sma_20(typical)", "wma_20", "slope_19", "std_20", "zscore_20", "vwap_20", "mfi_19", "volume_sma_20", "volume_zscore_20",
+        "sma_20", "sma_20(typical)", "wma_20", "slope_19", "std_20", "zscore_20", "vwap_20", "mfi_19", "volume_sma_20",
+        "volume_zscore_20",
         "ultimate_5_10_18", "correlation_20", "skew_20",
     ]  # fmt: skip
     out = stream(tier, names, bars)[127:]

@@ -18,8 +18,8 @@
 #define KIND_ARGUMENTS                                                                                                 \
     const int kind __attribute__((unused)), const int sources __attribute__((unused)),                                 \
         const int rings __attribute__((unused)), const int numbers __attribute__((unused)),                            \
-        const int states __attribute__((unused)), const int results __attribute__((unused)),\
-        const WALKER *w __attribute__((unused)), const mlopt_features_step *step __attribute__((unused)),                    \
+        const int states __attribute__((unused)), const int results __attribute__((unused)),                           \
+        const WALKER *w __attribute__((unused)), const mlopt_features_step *step __attribute__((unused)),              \
         const double *parameters __attribute__((unused))
 
 /* The flags of the nodes from the i-th on, behind a step's rows of parameters. */

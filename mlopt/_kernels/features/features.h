@@ -24,18 +24,19 @@
  *   features_symbols    one bar of many symbols; lanes are symbols.  The states of MLOPT_FEATURES_LANES symbols are
  *                       interleaved word by word in a group; rings are stored once there, where the first half is
  *
- * They advance the state by a bar and write plan->outputs numbers a bar, NaN where the feature has not seen enough bars.
- * Work per bar does not grow with the windows, except for the kinds that go over theirs (deviation, shape, rank,
+ * They advance the state by a bar and write plan->outputs numbers a bar, NaN where the feature has not seen enough
+ * bars. Work per bar does not grow with the windows, except for the kinds that go over theirs (deviation, shape, rank,
  * covariance, age: one vector pass), nodes that are computed anew, and the levels of kind extrema (log2 of the window).
  *
  * Domain: every bar must pass mlopt_features_bar_fault.  out is disjoint from the state and needs the alignment of its
  * element only.
  *
  * Accuracy: sums are compensated: what enters and leaves does so without error but for 2^-106 of the largest value that
- * went through, so that errors do not accumulate; where what leaves a window is so much larger than what stays that even
- * this could be seen, the node is computed anew from its ring.  Squares are taken about an earlier value of the series;
- * where cancellation would cost more than 4 digits, the node is computed anew about the latest.  Every feature stays
- * within bound * eps of the reference, relative to the larger of its value and its terms, for any length of stream.  Kind quotient: a quotient whose divisor is 0 is a number of the plan, 0 as in TA-Lib mostly.
+ * went through, so that errors do not accumulate; where what leaves a window is so much larger than what stays that
+ * even this could be seen, the node is computed anew from its ring.  Squares are taken about an earlier value of the
+ * series; where cancellation would cost more than 4 digits, the node is computed anew about the latest.  Every feature
+ * stays within bound * eps of the reference, relative to the larger of its value and its terms, for any length of
+ * stream.  Kind quotient: a quotient whose divisor is 0 is a number of the plan, 0 as in TA-Lib mostly.
  *
  * reference/features.c recomputes every window from its ring by the textbook definition.
  */
@@ -85,8 +86,8 @@
  *   shape       mean; count, inverse, two factors, an offset: skewness, then excess kurtosis of the window
  *   rank        x; count, inverse:                      rank of x in the window (ties: the mean rank) over count
  *   covariance  mean of x, mean of y; count, inverse:   mean product of deviations, of two rings
- *   age         extreme:                                how many bars ago the window's extreme was, the latest if several
- *   output      x; ready:                               writes out, NaN before bar `ready`
+ *   age         extreme:                                how many bars ago the window's extreme was, the latest if
+ * several output      x; ready:                               writes out, NaN before bar `ready`
  */
 #define MLOPT_FEATURES_KINDS                                                                                           \
     KIND(bar, series, 0, 0, 0, 1, 1)                                                                                   \
@@ -214,7 +215,8 @@ static inline mlopt_bar_fault mlopt_features_bar_fault(const double *bar, int64_
 }
 
 /* The parameters of a step's nodes, node after node; `rows` are those of its kind. */
-static inline const double *mlopt_features_nodes(const mlopt_features_step *step, const double *parameters, int64_t rows)
+static inline const double *mlopt_features_nodes(const mlopt_features_step *step, const double *parameters,
+                                                 int64_t rows)
 {
     const int64_t words = rows * step->lanes + step->lanes / MLOPT_FEATURES_LANES + 2 * (step->levels + step->windows);
     return parameters + (words + 7) / 8 * 8;
@@ -316,8 +318,8 @@ static inline void mlopt_features_put(const mlopt_features_plan *plan, double *g
 /* Bars before a block that features_history keeps of every level of an extrema step, in whole vectors. */
 static inline int64_t mlopt_features_prefix(const mlopt_features_plan *plan, const mlopt_features_step *step)
 {
-    const int64_t *mask = (const int64_t *)plan + step->parameters + 6 * step->lanes + step->lanes / MLOPT_FEATURES_LANES +
-                          step->levels;
+    const int64_t *mask =
+        (const int64_t *)plan + step->parameters + 6 * step->lanes + step->lanes / MLOPT_FEATURES_LANES + step->levels;
     int64_t most = 0;
     for (int64_t k = 0; k < step->levels; k++)
         most = mask[k] > most ? mask[k] : most;

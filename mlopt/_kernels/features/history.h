@@ -237,8 +237,8 @@ MLOPT_INLINE void history_window(KIND_ARGUMENTS)
             MLOPT_UNROLL_FULLY
             for (size_t place = 0; place < LANES; place++)
                 if (j + (int64_t)place < count)
-                    add_term(kind, F(load)(first + (int64_t)(t + place) + j), F(load)(second + (int64_t)(t + place) + j),
-                             x, sum[place]);
+                    add_term(kind, F(load)(first + (int64_t)(t + place) + j),
+                             F(load)(second + (int64_t)(t + place) + j), x, sum[place]);
             fold_sums(kind, sum);
             window_result(kind, sum[0], n, out);
             MLOPT_UNROLL_FULLY
@@ -263,7 +263,8 @@ MLOPT_INLINE void history_extrema(KIND_ARGUMENTS)
             for (int64_t back = 1; back <= at.mask[k]; back++)
                 LEVEL(k)[-back] = IN_STATE(k, w->now - back);
         EACH_BAR(t)
-        F(store)(LEVEL(0) + t, F(select)(F(le)(start, bar_numbers(w, (int64_t)t)), F(mul)(sign, F(load)(source + t)), none));
+        F(store)(LEVEL(0) + t,
+                 F(select)(F(le)(start, bar_numbers(w, (int64_t)t)), F(mul)(sign, F(load)(source + t)), none));
         for (int64_t k = 0; k + 1 < step->levels; k++)
             EACH_BAR(t)
         F(store)(LEVEL(k + 1) + t, F(max)(F(load)(LEVEL(k) + t), F(load)(LEVEL(k) + t - ((int64_t)1 << k))));
@@ -360,8 +361,7 @@ static void history_begin(history *w)
                 w->ring_of[base / 8] = next;
                 next += MLOPT_FEATURES_COLUMN;
             } else if (step->kind == MLOPT_FEATURES_lag)
-                w->column_of[step->values - plan->state_words + i] =
-                    w->ring_of[row[i] / 8] - row[2 * step->lanes + i];
+                w->column_of[step->values - plan->state_words + i] = w->ring_of[row[i] / 8] - row[2 * step->lanes + i];
     }
     w->levels = next;
 }

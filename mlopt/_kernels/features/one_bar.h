@@ -238,7 +238,8 @@ MLOPT_INLINE void one_bar_output(KIND_ARGUMENTS)
     const size_t lanes = (size_t)step->lanes, outputs = (size_t)w->plan->outputs;
     const V bar = F(set1)((double)w->now), missing = F(set1)(NAN);
     for (size_t i = 0; i < outputs; i += LANES) {
-        const V x = F(select)(F(le)(F(load)(NODE_ROW(1)), bar), F(gather)(w->state, (const int64_t *)NODE_ROW(0)), missing);
+        const V x =
+            F(select)(F(le)(F(load)(NODE_ROW(1)), bar), F(gather)(w->state, (const int64_t *)NODE_ROW(0)), missing);
         if (i + LANES <= outputs)
             F(store)(w->out + i, x);
         else

@@ -33,7 +33,10 @@ MLOPT_INLINE void settle(V *sum, V *low)
 }
 
 /* Where what left, of this size, was much larger than what stayed. */
-MLOPT_INLINE M left_little(V leaving, V staying) { return F(lt)(F(mul)(F(abs)(staying), F(set1)(MUCH)), F(abs)(leaving)); }
+MLOPT_INLINE M left_little(V leaving, V staying)
+{
+    return F(lt)(F(mul)(F(abs)(staying), F(set1)(MUCH)), F(abs)(leaving));
+}
 
 /* Rows: sum, low.  Numbers: count, inverse, start.  Results: sum, mean, low. */
 MLOPT_INLINE M next_sum(V *row, const V *source, V leaving, const V *n, V bar, V *out)
@@ -81,12 +84,14 @@ MLOPT_INLINE M next_moments(V *row, const V *source, V leaving, const V *n, V ba
     const V squares = F(max)(F(sub)(row[3], lost), zero);
     out[0] = F(add)(row[0], offset);
     out[1] = F(sqrt)(quotient_by(squares, count, n[1]));
-    /* cancellation would cost 4 digits; a shift from the window itself costs at most a factor `count`: no rebuild loops */
+    /* cancellation would cost 4 digits; a shift from the window itself costs at most a factor `count`: no rebuild loops
+     */
     const M cancelled = F(lt)(F(mul)(F(max)(count, F(set1)(1e4)), squares), lost);
     return F(mask_and)(full, F(mask_or)(cancelled, left_little(square, squares)));
 }
 
-/* Row 0: the average (while it is being seeded, the sum); 1: its value before.  Numbers: alpha, count, divisor, start. */
+/* Row 0: the average (while it is being seeded, the sum); 1: its value before.  Numbers: alpha, count, divisor, start.
+ */
 MLOPT_INLINE void next_average(V *row, const V *source, const V *n, V bar, V *out)
 {
     const V x = source[0], last = row[0], seen = F(sub)(bar, n[3]); /* before this bar */
@@ -120,8 +125,8 @@ MLOPT_INLINE void next_accumulate(V *row, const V *source, const V *n, V bar, V 
 
 /* Rows: side (1 long, -1 short), the next stop, the extreme, the factor; the last bar's high and low; all before.
  * Sources: high, low.  Numbers: acceleration, maximum, start.
- * J. W. Wilder, New Concepts in Technical Trading Systems (1978), begun as TA-Lib begins it.  A short position is a long
- * one in prices of the other sign: everything is computed for the long one. */
+ * J. W. Wilder, New Concepts in Technical Trading Systems (1978), begun as TA-Lib begins it.  A short position is a
+ * long one in prices of the other sign: everything is computed for the long one. */
 MLOPT_INLINE void next_sar(V *row, const V *source, const V *n, V bar, V *out)
 {
     const V zero = F(zero)(), one = F(set1)(1), minus_one = F(set1)(-1), high = source[0], low = source[1];

@@ -41,7 +41,10 @@ MLOPT_INLINE double *value_row(const symbols_lanes *w, size_t unit, int64_t valu
     return w->values + ((size_t)(value - w->state_words) * UNITS + unit) * LANES;
 }
 
-MLOPT_INLINE double *state_row(const symbols_lanes *w, size_t unit, int64_t word) { return w->state[unit] + word * ROW; }
+MLOPT_INLINE double *state_row(const symbols_lanes *w, size_t unit, int64_t word)
+{
+    return w->state[unit] + word * ROW;
+}
 
 /* The numbers of a unit's symbols in a field of the bar, `fill` in lanes without a symbol. */
 MLOPT_INLINE V field_of(const symbols_lanes *w, size_t unit, int64_t field, double fill)
@@ -133,8 +136,7 @@ MLOPT_INLINE void lanes_lag(const int together, KIND_ARGUMENTS)
     EACH_NODE(i)
     EACH_UNIT(u)
     F(store)
-    (value_row(w, u, step->values + (int64_t)i),
-     ring_row(w, u, together, INDEX(0), INDEX(1), 1, INDEX(2)));
+    (value_row(w, u, step->values + (int64_t)i), ring_row(w, u, together, INDEX(0), INDEX(1), 1, INDEX(2)));
 }
 
 MLOPT_INLINE void lanes_elementwise(const int together, KIND_ARGUMENTS)
@@ -162,7 +164,8 @@ static __attribute__((noinline)) void lanes_anew(int kind, const symbols_lanes *
 {
     for (size_t lane = 0; anew; lane++, anew >>= 1)
         if (anew & 1) {
-            const ring_view view = {state_row(w, unit, ring[0]) + lane, ring[1], ROW, together ? w->now : w->nows[lane]};
+            const ring_view view = {state_row(w, unit, ring[0]) + lane, ring[1], ROW,
+                                    together ? w->now : w->nows[lane]};
             compute_anew(kind, view, ring[2], row, out, lane);
         }
 }
@@ -191,8 +194,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
                 row[r] = F(load)(memory + r * ROW);
             }
             if (rings)
-                leaving = ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1,
-                                   INDEX(sources + 2));
+                leaving = ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1, INDEX(sources + 2));
             uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, out);
             if (rings && anew) {
                 V rows[12], outs[3];
@@ -236,7 +238,7 @@ MLOPT_INLINE void lanes_window(const int together, KIND_ARGUMENTS)
                     sum[place][s] = F(zero)();
             }
 #define TERM(back)                                                                                                     \
-    add_term(kind, ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1, back),                    \
+    add_term(kind, ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1, back),                              \
              ring_row(w, u, together, INDEX(second), INDEX(second + 1), 1, back), x, sum[place])
             int64_t back = count - 1; /* of the oldest that is left */
             for (; back >= (int64_t)LANES - 1; back -= (int64_t)LANES) {
@@ -312,8 +314,7 @@ MLOPT_INLINE void lanes_output(const int together, KIND_ARGUMENTS)
             V x[LANES];
             MLOPT_UNROLL_FULLY
             for (size_t f = 0; f < LANES; f++)
-                x[f] = F(select)(F(le)(F(set1)(ready[f]), w->bar),
-                                 F(load)(value_row(w, u, source[f])), missing);
+                x[f] = F(select)(F(le)(F(set1)(ready[f]), w->bar), F(load)(value_row(w, u, source[f])), missing);
             F(transpose)(x);
             const size_t before = u * LANES, left = w->some - before;
             double *out = w->out + (w->first + before) * outputs + i;
@@ -328,18 +329,18 @@ MLOPT_INLINE void lanes_output(const int together, KIND_ARGUMENTS)
     }
 }
 
-#define LANES_CLASSES(walker, together)                                                                    \
-    LANES_CLASS(walker, together, series)                                                                   \
-    LANES_CLASS(walker, together, push)                                                                     \
-    LANES_CLASS(walker, together, lag)                                                                      \
-    LANES_CLASS(walker, together, elementwise)                                                              \
-    LANES_CLASS(walker, together, recurrence)                                                               \
-    LANES_CLASS(walker, together, window)                                                                   \
-    LANES_CLASS(walker, together, extrema)                                                                  \
-    LANES_CLASS(walker, together, age)                                                                      \
+#define LANES_CLASSES(walker, together)                                                                                \
+    LANES_CLASS(walker, together, series)                                                                              \
+    LANES_CLASS(walker, together, push)                                                                                \
+    LANES_CLASS(walker, together, lag)                                                                                 \
+    LANES_CLASS(walker, together, elementwise)                                                                         \
+    LANES_CLASS(walker, together, recurrence)                                                                          \
+    LANES_CLASS(walker, together, window)                                                                              \
+    LANES_CLASS(walker, together, extrema)                                                                             \
+    LANES_CLASS(walker, together, age)                                                                                 \
     LANES_CLASS(walker, together, output)
-#define LANES_CLASS(walker, together, class)                                                                \
-    MLOPT_INLINE void walker##_##class(KIND_ARGUMENTS)                                                      \
+#define LANES_CLASS(walker, together, class)                                                                           \
+    MLOPT_INLINE void walker##_##class(KIND_ARGUMENTS)                                                                 \
     {                                                                                                                  \
         lanes_##class(together, kind, sources, rings, numbers, states, results, w, step, parameters);                  \
     }

@@ -30,8 +30,7 @@ static double ring_value(const double *state, int64_t base, int64_t mask, int64_
 static double larger(double a, double b) { return a > b ? a : b; }
 static double smaller(double a, double b) { return a < b ? a : b; }
 
-static void step_bar(const mlopt_features_step *step, mlopt_features_state *header, const double *bar,
-                     int64_t columns)
+static void step_bar(const mlopt_features_step *step, mlopt_features_state *header, const double *bar, int64_t columns)
 {
     double *series = (double *)header + step->values;
     const double open = bar[0], high = bar[1], low = bar[2], close = bar[3], volume = bar[4];

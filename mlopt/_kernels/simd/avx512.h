@@ -222,7 +222,7 @@ MLOPT_INLINE void f64_transpose(f64v *rows)
     }
 }
 
-/* loads into one lane after another: the gather instruction takes twice as long on Zen, and is slow on patched Intel cores */
+/* loads into lane after lane: the gather instruction takes twice as long on Zen, and is slow on patched Intel cores */
 MLOPT_INLINE f64v f64_gather(const double *p, const int64_t *at)
 {
     f64v v = _mm512_set1_pd(p[at[0]]);

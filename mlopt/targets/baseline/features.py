@@ -112,7 +112,11 @@ def _step(node: Node) -> tuple[Callable[..., Any], tuple[Value, ...], tuple[Any,
         case "deviation" | "age":
             return getattr(series, kind), inputs + looked_back_at, (node.ready, bars)
         case "shape":
-            return series.shape, inputs + looked_back_at, (node.ready, bars, bars * numbers[2], bars * numbers[3], numbers[4])
+            return (
+                series.shape,
+                inputs + looked_back_at,
+                (node.ready, bars, bars * numbers[2], bars * numbers[3], numbers[4]),
+            )
         case "covariance":
             return series.covariance, inputs + looked_back_at, (max(x.ready for x in looked_back_at), bars)
     raise NotImplementedError(f"the baseline program has no loop for the step {kind!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,9 @@ def talib_batches(talib: Any, bars: np.ndarray, names: tuple[str, ...]) -> tuple
             continue
         name = feature.family.talib.split("[")[0]
         function = function_of(name)
-        wanted = [x for inputs in function.input_names.values() for x in ([inputs] if isinstance(inputs, str) else inputs)]
+        wanted = [
+            x for inputs in function.input_names.values() for x in ([inputs] if isinstance(inputs, str) else inputs)
+        ]
         series = other_series.get(feature.family.name, feature.inputs) or tuple(wanted)
         if not set(series) <= set(columns):
             continue
@@ -92,9 +95,6 @@ def talib_batches(talib: Any, bars: np.ndarray, names: tuple[str, ...]) -> tuple
             numbers = dict(zip(places, feature.periods, strict=False))
         covered.append(feature.name)
         arguments = [columns[x] for x in series]
-        calls.setdefault(
-            (name, series, tuple(numbers.items())),
-            lambda call=getattr(talib, name), arguments=arguments, numbers=numbers: call(*arguments, **numbers),
-        )
+        calls[name, series, tuple(numbers.items())] = partial(getattr(talib, name), *arguments, **numbers)
     functions = list(calls.values())
     return lambda: [function() for function in functions], covered, len(functions)
