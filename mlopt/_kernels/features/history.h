@@ -176,7 +176,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                         if (anew & 1) {
                             const int64_t window = ((const int64_t *)NODE_ROW(sources + 2))[lane];
                             const ring_view view = {ring[lane] + window, -1, 1, (int64_t)(t + j)};
-                            compute_anew(kind, view, window, rows, outs, lane);
+                            F(compute_anew)(kind, view, window, rows, outs, lane);
                         }
                     memcpy(row, rows, sizeof rows);
                     memcpy(now_out, outs, sizeof outs);
@@ -340,7 +340,7 @@ MLOPT_INLINE void history_output(KIND_ARGUMENTS)
 #include "walk.h"
 
 /* Gives every value and ring its place in the workspace. */
-static void history_begin(history *w)
+static void F(history_begin)(history *w)
 {
     const mlopt_features_plan *plan = w->plan;
     const int64_t values = plan->words_with_values - plan->state_words;
@@ -373,19 +373,19 @@ void K(features_history)(const mlopt_features_plan *plan, void *state, size_t ba
     mlopt_features_state *header = state;
     history w = {.plan = plan, .state = state, .workspace = workspace};
     if (bars >= LANES)
-        history_begin(&w);
+        F(history_begin)(&w);
     while (bars >= LANES) {
         w.bars = bar;
         w.out = out;
         w.now = header->bars;
         w.count = (bars < MLOPT_FEATURES_BLOCK ? bars : MLOPT_FEATURES_BLOCK) / LANES * LANES;
-        history_walk(&w, plan);
+        F(history_walk)(&w, plan);
         bar += w.count * width;
         out += w.count * outputs;
         bars -= w.count;
         header->bars += (int64_t)w.count - 2; /* of a block, the last two leave something in the header */
-        take_bar(state, bar - 2 * width);
-        take_bar(state, bar - width);
+        F(take_bar)(state, bar - 2 * width);
+        F(take_bar)(state, bar - width);
     }
     for (; bars; bars--, bar += width, out += outputs)
         K(features_update)(plan, state, bar, out);

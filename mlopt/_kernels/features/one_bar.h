@@ -97,13 +97,13 @@ MLOPT_INLINE void one_bar_elementwise(KIND_ARGUMENTS)
 }
 
 /* The nodes of a vector whose bits are set, anew; `ring` are their rings: rows of bases, masks and windows. */
-static __attribute__((noinline)) void one_bar_anew(int kind, const one_bar *w, const int64_t *ring, size_t lanes,
-                                                   uint32_t anew, V *row, V *out)
+static __attribute__((noinline)) void F(one_bar_anew)(int kind, const one_bar *w, const int64_t *ring, size_t lanes,
+                                                      uint32_t anew, V *row, V *out)
 {
     for (size_t lane = 0; anew; lane++, anew >>= 1)
         if (anew & 1) {
             const ring_view view = {w->state + ring[lane], ring[lanes + lane], 1, w->now};
-            compute_anew(kind, view, ring[2 * lanes + lane], row, out, lane);
+            F(compute_anew)(kind, view, ring[2 * lanes + lane], row, out, lane);
         }
 }
 
@@ -130,7 +130,7 @@ MLOPT_INLINE void one_bar_recurrence(KIND_ARGUMENTS)
             V rows[12], outs[3];
             memcpy(rows, row, sizeof rows);
             memcpy(outs, out, sizeof outs);
-            one_bar_anew(kind, w, (const int64_t *)NODE_ROW(RING_ROW(0)), lanes, anew, rows, outs);
+            F(one_bar_anew)(kind, w, (const int64_t *)NODE_ROW(RING_ROW(0)), lanes, anew, rows, outs);
             memcpy(row, rows, sizeof rows);
             memcpy(out, outs, sizeof outs);
         }
@@ -249,7 +249,7 @@ MLOPT_INLINE void one_bar_output(KIND_ARGUMENTS)
 
 #include "walk.h"
 
-static void take_bar(double *state, const double *bar)
+static void F(take_bar)(double *state, const double *bar)
 {
     mlopt_features_state *header = (mlopt_features_state *)state;
     memcpy(header->before, header->last, 5 * sizeof(double));
@@ -260,8 +260,8 @@ static void take_bar(double *state, const double *bar)
 void K(features_update)(const mlopt_features_plan *plan, void *state, const double *bar, double *out)
 {
     one_bar w = {plan, state, bar, out, ((mlopt_features_state *)state)->bars};
-    one_bar_walk(&w, plan);
-    take_bar(state, bar);
+    F(one_bar_walk)(&w, plan);
+    F(take_bar)(state, bar);
 }
 
 #undef WALKER

@@ -199,7 +199,7 @@ typedef struct ring_view {
 } ring_view;
 
 /* sum + low += a x, for one number */
-static void add_one(double *sum, double *low, double a, double x)
+static void F(add_one)(double *sum, double *low, double a, double x)
 {
     const double product = a * x, total = *sum + product, part = total - *sum;
     *low += fma(a, x, -product) + ((*sum - (total - part)) + (product - part));
@@ -207,15 +207,16 @@ static void add_one(double *sum, double *low, double a, double x)
 }
 
 /* One lane of a recurrence with a ring anew, from the last `count` values; moments about the latest of them. */
-static __attribute__((noinline)) void compute_anew(int kind, ring_view view, int64_t count, V *row, V *out, size_t lane)
+static __attribute__((noinline)) void F(compute_anew)(int kind, ring_view view, int64_t count, V *row, V *out,
+                                                      size_t lane)
 {
     const double latest = view.ring[(view.now & view.mask) * view.stride];
     const double shift = kind == MLOPT_FEATURES_moments ? latest : 0;
     double sum = 0, low = 0, second = 0, second_low = 0;
     for (int64_t j = 0; j < count; j++) {
         const double x = view.ring[((view.now - (count - 1 - j)) & view.mask) * view.stride] - shift;
-        add_one(&sum, &low, kind == MLOPT_FEATURES_weighted ? (double)(j + 1) : 1, x);
-        add_one(&second, &second_low, x, x);
+        F(add_one)(&sum, &low, kind == MLOPT_FEATURES_weighted ? (double)(j + 1) : 1, x);
+        F(add_one)(&second, &second_low, x, x);
     }
     const double n = (double)count, total = sum + low;
     low -= total - sum;

@@ -159,14 +159,14 @@ MLOPT_INLINE void lanes_elementwise(const int together, KIND_ARGUMENTS)
 }
 
 /* The lanes of a unit whose bits are set, anew; `ring` is the node's ring: base, mask, window. */
-static __attribute__((noinline)) void lanes_anew(int kind, const symbols_lanes *w, size_t unit, int together,
-                                                 const int64_t *ring, uint32_t anew, V *row, V *out)
+static __attribute__((noinline)) void F(lanes_anew)(int kind, const symbols_lanes *w, size_t unit, int together,
+                                                    const int64_t *ring, uint32_t anew, V *row, V *out)
 {
     for (size_t lane = 0; anew; lane++, anew >>= 1)
         if (anew & 1) {
             const ring_view view = {state_row(w, unit, ring[0]) + lane, ring[1], ROW,
                                     together ? w->now : w->nows[lane]};
-            compute_anew(kind, view, ring[2], row, out, lane);
+            F(compute_anew)(kind, view, ring[2], row, out, lane);
         }
 }
 
@@ -200,7 +200,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
                 V rows[12], outs[3];
                 memcpy(rows, row, sizeof rows);
                 memcpy(outs, out, sizeof outs);
-                lanes_anew(kind, w, u, together, &INDEX(sources), anew, rows, outs);
+                F(lanes_anew)(kind, w, u, together, &INDEX(sources), anew, rows, outs);
                 memcpy(row, rows, sizeof rows);
                 memcpy(out, outs, sizeof outs);
             }
@@ -366,7 +366,7 @@ MLOPT_INLINE int64_t *bars_seen(const mlopt_features_plan *plan, void *states, s
 
 /* Which of the LANES symbols from `first` on tick; whether all that are there do, and have seen as many bars as the
  * first of them. */
-static uint32_t ticks_of(const int64_t *nows, const uint8_t *ticking, size_t first, size_t some, int *together)
+static uint32_t F(ticks_of)(const int64_t *nows, const uint8_t *ticking, size_t first, size_t some, int *together)
 {
     uint32_t ticks = 0;
     *together = 1;
@@ -392,7 +392,7 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
     for (size_t first = 0; first < symbols; first += w.units * LANES) {
         int64_t *nows = bars_seen(plan, states, first);
         int together;
-        const uint32_t ticks = ticks_of(nows, ticking, first, symbols - first, &together);
+        const uint32_t ticks = F(ticks_of)(nows, ticking, first, symbols - first, &together);
         w.units = 1;
         w.state[0] = (double *)nows;
         w.first = first;
@@ -401,7 +401,7 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
             const size_t next = first + w.units * LANES;
             int64_t *others = bars_seen(plan, states, next);
             int too;
-            ticks_of(others, ticking, next, symbols - next, &too);
+            F(ticks_of)(others, ticking, next, symbols - next, &too);
             if (!too || others[0] != w.now)
                 break;
             w.state[w.units++] = (double *)others;
@@ -411,7 +411,7 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
         w.some = symbols - first < w.units * LANES ? symbols - first : w.units * LANES;
         if (together) {
             w.bar = F(set1)((double)w.now);
-            symbols_together_walk(&w, plan);
+            F(symbols_together_walk)(&w, plan);
             for (size_t u = 0; u < w.units; u++) /* lanes beyond the last symbol keep up */
                 for (size_t lane = 0; lane < LANES; lane++)
                     ((int64_t *)w.state[u])[lane] = w.now + 1;
@@ -424,7 +424,7 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
             }
             w.bar = F(load)(number);
             w.ticks = F(lt)(F(zero)(), F(load)(tick));
-            symbols_apart_walk(&w, plan);
+            F(symbols_apart_walk)(&w, plan);
             for (size_t lane = 0; lane < LANES; lane++)
                 nows[lane] += ticks >> lane & 1;
         }

@@ -1,6 +1,6 @@
 /* Defines <walker>_walk(w, plan) for the WALKER that is defined: one function for every kind of step, which calls
  * <walker>_<class> with the kind's constants, and the loop over a plan's steps.  No include guard. */
-#define WALKER_WORD(word) MLOPT_JOIN3(WALKER, _, word)
+#define WALKER_WORD(word) F(MLOPT_JOIN3(WALKER, _, word))
 
 #define KIND(name, class, sources, rings, numbers, states, results)                                                    \
     static void WALKER_WORD(kind_##name)(const WALKER *walker, const mlopt_features_step *step,                        \
@@ -8,7 +8,7 @@
     {                                                                                                                  \
         const WALKER w = *walker;               /* copies: vector stores may alias */                                  \
         const mlopt_features_step here = *step; /* what pointers lead to */                                            \
-        WALKER_WORD(class)                                                                                             \
+        MLOPT_JOIN3(WALKER, _, class)                                                                                  \
         (MLOPT_FEATURES_##name, sources, rings, numbers, states, results, &w, &here, parameters);                      \
     }
 MLOPT_FEATURES_KINDS
