@@ -127,8 +127,7 @@ def measure_feature_symbols(row: Row, options: Options) -> None:
     row.metrics["vs_roofline"] = 1 / row.metrics["share"]
     row.notes.append(
         f"{SYMBOLS} symbols, {len(extractor.names)} values each; a symbol's bar reads {8 * read} and writes "
-        f"{8 * written} bytes of its {extractor.state_bytes} bytes of state; the roofline is a loop that reads and writes "
-        "as many"
+        f"{8 * written} bytes of its {extractor.state_bytes} bytes of state; the roofline is a loop over as many"
     )
 
 
