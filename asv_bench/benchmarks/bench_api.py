@@ -84,6 +84,45 @@ class Features:
     def time_update(self):
         self.extractor.update(*self.bar)
 
+    def time_peek(self):
+        self.extractor.peek(*self.bar)
+
+
+class FeatureHistory:
+    """A history of random bars through the default feature set."""
+
+    def setup(self):
+        self.extractor = attribute("features.FeatureExtractor")()
+        rng = np.random.default_rng(0)
+        close = 100 * np.exp(np.cumsum(0.01 * rng.standard_normal(5000)))
+        self.bars = np.stack([close, 1.01 * close, 0.99 * close, close, 1e6 * rng.random(5000)], axis=1)
+
+    def time_transform(self):
+        self.extractor.transform(self.bars)
+
+
+class FeatureSymbols:
+    """One bar of many symbols through the default feature set, all of them ticking or a quarter."""
+
+    params = ([8, 1024, 4096],)
+    param_names = ("symbols",)
+
+    def setup(self, symbols):
+        try:
+            self.extractor = attribute("features.FeatureExtractor")(symbols=symbols)
+        except ValueError:
+            raise NotImplementedError("one symbol an extractor in this version") from None
+        self.bar = [np.full(symbols, number) for number in (10.0, 12.0, 9.0, 11.0, 1000.0)]
+        self.quarter = np.arange(symbols) % 4 == 0
+        for _ in range(250):
+            self.extractor.update(*self.bar)
+
+    def time_update(self, symbols):
+        self.extractor.update(*self.bar)
+
+    def time_update_quarter(self, symbols):
+        self.extractor.update(*self.bar, where=self.quarter)
+
 
 class Dispatch:
     """Entering a tier, and the process's own."""

@@ -41,7 +41,9 @@ cdef extern from "features/features.h" nogil:
     double *mlopt_features_columns(const mlopt_features_plan *, void *)
     void mlopt_features_step_back(const mlopt_features_plan *, void *)
     void mlopt_features_take(const mlopt_features_plan *, const double *, int64_t, double *)
-    void mlopt_features_put(const mlopt_features_plan *, double *, int64_t, const double *)
+    void mlopt_features_put(const mlopt_features_plan *, double *, int64_t, const double *, double *)
+    double *mlopt_features_word(const mlopt_features_plan *, double *, int64_t, int64_t)
+    int64_t mlopt_features_group_words(const mlopt_features_plan *)
     int64_t mlopt_features_history_words(const mlopt_features_plan *)
     int64_t mlopt_features_symbols_words(const mlopt_features_plan *)
 
@@ -102,8 +104,9 @@ cdef class FeatureExtractor:
     followed bar by bar; on ``"reference"`` every window is recomputed from kept history by its textbook definition.  An
     extractor is not to be used by two threads at once.
 
-    Many symbols are computed eight at a time, fastest where the eight neighbours tick together: their states are
-    interleaved, and each gets the same bits as from an extractor of its own.
+    Of many symbols, each gets the same bits as from an extractor of its own.  Eight neighbours that tick together are
+    computed at once, in a third of the time; neighbours that do not, one after another, until they have ticked together
+    in 64 calls again.
 
     Examples
     --------
@@ -130,7 +133,7 @@ cdef class FeatureExtractor:
     cdef cnp.ndarray words, memory, scratch, vector, peeked, workspace
     cdef object vector_view, peeked_view
     cdef const mlopt_features_plan *compiled
-    cdef double *state   # of the first symbol; of a group of GROUP symbols, interleaved, where there are several
+    cdef double *state  # of the only symbol; of several, the groups of GROUP of them (features.h)
     cdef double *out
     cdef int64_t fields, state_words
     cdef int bad_policy
@@ -168,7 +171,7 @@ cdef class FeatureExtractor:
             self.workspace = empty_words(0)
             self.vector = empty_words(len(names))
         else:
-            self.memory = empty_words(-(-symbols // GROUP) * GROUP * self.state_words)
+            self.memory = empty_words(-(-symbols // GROUP) * mlopt_features_group_words(self.compiled))
             self.workspace = empty_words(mlopt_features_symbols_words(self.compiled))
             self.vector = empty_words(symbols * len(names)).reshape(symbols, len(names))
         self.scratch = None  # made when it is needed: it is as large as the state
@@ -189,30 +192,31 @@ cdef class FeatureExtractor:
         """Forget every bar."""
         initial = self.plan.initial.copy()
         initial[:2].view(np.int64)[1] = INT64_MIN
+        self.memory[:] = 0
         if self.symbols == 1:
             self.memory[:self.state_words] = initial
-            self.memory[self.state_words:] = 0
         else:
-            self.memory.reshape(-1, self.state_words, GROUP)[:] = initial[:, np.newaxis]
+            groups = self.memory.reshape(-1, mlopt_features_group_words(self.compiled))
+            groups[:, :GROUP * self.state_words] = np.repeat(initial, GROUP)
         self.vector[:] = np.nan
         self.held.clear()
 
-    cdef header_words(self, word):
-        """A word of every symbol's header, as integers: a copy."""
-        if self.symbols == 1:
-            return self.memory.view(np.int64)[word]
-        groups = self.memory.view(np.int64).reshape(-1, self.state_words, GROUP)
-        return groups[:, word].ravel()[:self.symbols].copy()
+    cdef double *group_of(self, Py_ssize_t symbol) noexcept:
+        return self.state + symbol // GROUP * mlopt_features_group_words(self.compiled)
+
+    cdef int64_t *header_word(self, Py_ssize_t symbol, int64_t word) noexcept:
+        """A word of the header of one of several symbols."""
+        return <int64_t *>mlopt_features_word(self.compiled, self.group_of(symbol), symbol % GROUP, word)
 
     @property
     def bars_seen(self):
-        seen = self.header_words(0)
-        return int(seen) if self.symbols == 1 else seen
+        if self.symbols == 1:
+            return (<mlopt_features_state *>self.state).bars
+        return np.array([self.header_word(symbol, 0)[0] for symbol in range(self.symbols)], np.int64)
 
     @property
     def is_ready(self):
-        ready = self.header_words(0) > self.lookback
-        return bool(ready) if self.symbols == 1 else ready
+        return self.bars_seen > self.lookback
 
     @property
     def state_bytes(self):
@@ -353,17 +357,15 @@ cdef class FeatureExtractor:
         ticking, failing = self.good_symbols(bars, where)
         if timestamp is not None:
             times = symbol_times(timestamp, self.symbols)
-            last = self.header_words(1)
+            last = np.array([self.header_word(symbol, 1)[0] for symbol in range(self.symbols)], np.int64)
             late = (times <= last) & (True if ticking is None else ticking.view(bool))
             if late.any():
                 if self.bad_policy == ON_BAD_RAISE:
                     raise ValueError(f"symbol {int(np.argmax(late))}: {self.describe(BAR_LATE, NULL)}")
                 failing = late if failing is None else failing | late
                 ticking = (~late if ticking is None else ticking.view(bool) & ~late).view(np.uint8)
-            groups = self.memory.view(np.int64).reshape(-1, self.state_words, GROUP)
-            pads = len(groups) * GROUP - self.symbols
-            new = times if ticking is None else np.where(ticking.view(bool), times, last)
-            groups[:, 1] = np.concatenate([new, np.zeros(pads, np.int64)]).reshape(-1, GROUP)
+            for symbol in np.arange(self.symbols) if ticking is None else np.flatnonzero(ticking):
+                self.header_word(symbol, 1)[0] = times[symbol]
         self.run_symbols(table, self.state, bars, ticking, self.out)
         if self.held:
             for symbol in np.arange(self.symbols) if ticking is None else np.flatnonzero(ticking):
@@ -465,16 +467,15 @@ cdef class FeatureExtractor:
         if self.symbols == 1:
             memcpy(state, self.state, 8 * self.state_words)
         else:
-            mlopt_features_take(self.compiled, self.state + symbol // GROUP * GROUP * self.state_words, symbol % GROUP,
-                                state)
+            mlopt_features_take(self.compiled, self.group_of(symbol), symbol % GROUP, state)
 
     cdef void put(self, Py_ssize_t symbol, const double *state) noexcept:
         """Back again."""
         if self.symbols == 1:
             memcpy(self.state, state, 8 * self.state_words)
         else:
-            mlopt_features_put(self.compiled, self.state + symbol // GROUP * GROUP * self.state_words, symbol % GROUP,
-                               state)
+            mlopt_features_put(self.compiled, self.group_of(symbol), symbol % GROUP, state,
+                               <double *>cnp.PyArray_DATA(self.workspace))
 
     def verify(self, symbol=0):
         """Recompute the last bar's features from kept history on the reference tier.
@@ -639,17 +640,12 @@ cdef class FeatureExtractor:
         symbol : int, optional
             Of one symbol alone: what an extractor of only this one would return.
         """
-        cdef Py_ssize_t which
-        cdef cnp.ndarray state
-        if symbol is None and self.symbols > 1:
-            rows = self.vector.copy()
-            for which, row in self.held.items():
-                rows[which] = row
-            return STATE.pack((self.digest(), self.symbols), self.memory.tobytes() + rows.tobytes())
-        which = self.check_symbol(0 if symbol is None else symbol)
-        state = empty_words(self.state_words)
-        self.take(which, <double *>cnp.PyArray_DATA(state))
-        return STATE.pack((self.digest(), 1), state.tobytes() + self.row(which).tobytes())
+        which = range(self.symbols) if symbol is None else [self.check_symbol(symbol)]
+        cdef cnp.ndarray states = empty_words(len(which) * self.state_words).reshape(len(which), self.state_words)
+        rows = np.array([self.row(each) for each in which])
+        for i, each in enumerate(which):
+            self.take(each, <double *>cnp.PyArray_DATA(states) + <Py_ssize_t>i * self.state_words)
+        return STATE.pack((self.digest(), len(which)), states.tobytes() + rows.tobytes())
 
     def set_state(self, state, symbol=None):
         """Continue from a state that :meth:`get_state` returned.
@@ -666,32 +662,25 @@ cdef class FeatureExtractor:
         ValueError
             If it is not such a state, of other features, of another version or damaged; nothing has changed then.
         """
-        cdef Py_ssize_t which
-        cdef cnp.ndarray memory
-        cdef bint whole = symbol is None and self.symbols > 1
-        which = 0 if symbol is None else self.check_symbol(symbol)
+        cdef cnp.ndarray states
+        which = range(self.symbols) if symbol is None else [self.check_symbol(symbol)]
         fields, payload = STATE.unpack(state)
         if fields[0] != self.digest():
             raise ValueError("state is of an extractor of other features")
-        expected = self.symbols if whole else 1
-        if fields[1] != expected:
-            raise ValueError(f"state is of {fields[1]} symbols, expected {expected}")
-        words = len(self.memory) if whole else self.state_words
-        width = len(self.names)
-        numbers = STATE.numbers(fields, payload, words + expected * width)
-        seen = numbers[:words].view(np.int64).reshape(-1, self.state_words, GROUP if whole else 1)[:, 0]
+        if fields[1] != len(which):
+            raise ValueError(f"state is of {fields[1]} symbols, expected {len(which)}")
+        words = len(which) * self.state_words
+        numbers = STATE.numbers(fields, payload, words + len(which) * len(self.names))
+        states = empty_words(words).reshape(len(which), self.state_words)
+        states[:] = numbers[:words].reshape(len(which), self.state_words)
+        seen = states.view(np.int64)[:, 0]
         if not ((seen >= 0) & (seen < 2**53)).all():
             raise ValueError("state is damaged: its count of bars is impossible")
-        if whole:
-            self.memory[:] = numbers[:words]
-            self.vector[:] = numbers[words:].reshape(self.symbols, width)
-            self.held.clear()
-            return
-        memory = empty_words(words)
-        memory[:] = numbers[:words]
-        self.put(which, <const double *>cnp.PyArray_DATA(memory))
-        (self.vector if self.symbols == 1 else self.vector[which])[:] = numbers[words:]
-        self.held.pop(which, None)
+        for i, each in enumerate(which):
+            self.put(each, <const double *>cnp.PyArray_DATA(states) + <Py_ssize_t>i * self.state_words)
+            self.held.pop(each, None)
+        rows = numbers[words:].reshape(len(which), len(self.names))
+        self.vector.reshape(self.symbols, len(self.names))[list(which)] = rows
 
     cdef digest(self):
         """Tells plans of different layout apart."""

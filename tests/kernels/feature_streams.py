@@ -4,7 +4,7 @@ import numpy as np
 
 from mlopt._kernels.register import Kernel
 from mlopt.features.definitions import parse_feature
-from mlopt.features.layout import KINDS, LANES, history_words, symbols_words
+from mlopt.features.layout import LANES, group_words, history_words, put_symbol, symbols_words, take_symbol
 from mlopt.features.plan import compile_plan, empty_words
 
 PLAN_HEADER = 8  # words of the plan before its steps, and of every step
@@ -61,45 +61,23 @@ def symbols(tier, plan, bars, groups, ticking=None):
 
 
 def groups_of(plan, count):
-    """The states of so many symbols, as they start: LANES of them interleaved word by word."""
-    groups = empty_words(-(-count // LANES) * len(plan.initial) * LANES).reshape(-1, len(plan.initial), LANES)
-    groups[:] = plan.initial[:, np.newaxis]
-    return groups
-
-
-def steps_of(plan):
-    """Every step of a plan: kind, lanes, used, first parameter, first value, first word of state, levels, windows."""
-    return plan.words[PLAN_HEADER:][: PLAN_HEADER * plan.words[5]].reshape(-1, PLAN_HEADER).tolist()
-
-
-def rings_of(plan):
-    """Where the rings of a state begin, and how many values each has, twice."""
-    rings = []
-    for kind, lanes, used, parameters, *_ in steps_of(plan):
-        if kind == KINDS["push"].number:
-            rows = plan.words[parameters : parameters + 3 * lanes].reshape(3, lanes)
-            rings += zip(rows[1, :used].tolist(), (rows[2, :used] + 1).tolist(), strict=True)
-    return rings
-
-
-def places_in_group(plan):
-    """Where a group has each word of a state: what a node remembers is together there, row after row in a state."""
-    places = np.arange(len(plan.initial))
-    kinds = {kind.number: kind for kind in KINDS.values()}
-    for kind, lanes, _, _, _, state, *_ in steps_of(plan):
-        if kinds[kind].kind_class == "recurrence":
-            rows = kinds[kind].states
-            places[state : state + rows * lanes] = state + np.arange(rows * lanes).reshape(lanes, rows).T.ravel()
-    return places
+    """The states of so many symbols, as they start: LANES of them interleaved word by word, a trailer of zeros behind."""
+    groups = np.zeros((-(-count // LANES), group_words(plan.words)))
+    groups[:, : LANES * len(plan.initial)] = np.repeat(plan.initial, LANES)
+    memory = empty_words(groups.size).reshape(groups.shape)
+    memory[:] = groups
+    return memory
 
 
 def take_state(plan, groups, symbol):
-    """The state of one symbol: a group has every ring once."""
-    state = groups[symbol // LANES, places_in_group(plan), symbol % LANES].copy()
-    for base, capacity in rings_of(plan):
-        state[base + capacity : base + 2 * capacity] = state[base : base + capacity]
-    return state
+    """The state of one symbol."""
+    return take_symbol(plan.words, groups[symbol // LANES], symbol % LANES)[0]
+
+
+def are_apart(plan, groups):
+    """Which groups have their states one after another."""
+    return [take_symbol(plan.words, group, 0)[1] for group in groups]
 
 
 def put_state(plan, groups, symbol, state):
-    groups[symbol // LANES, places_in_group(plan), symbol % LANES] = state[: groups.shape[1]]
+    put_symbol(plan.words, groups[symbol // LANES], symbol % LANES, state)

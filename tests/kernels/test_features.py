@@ -6,12 +6,12 @@ from features.measure import errors, random_bars, relative, scale
 from features.textbook import textbook
 from guard import guarded
 from kernels.feature_streams import (
+    are_apart,
     groups_of,
     history,
     memory_of,
     plan_of,
     put_state,
-    rings_of,
     state_bytes,
     symbols,
     take_state,
@@ -245,17 +245,29 @@ def test_symbols_are_streaming(tier, count, names, together):
             assert np.isnan(table[~ticks, s]).all()
 
 
-def test_symbols_of_equal_age_that_did_not_always_tick_together(tier):
-    """Turns: each symbol of a group sits out one bar, and all find their windows at one place again."""
-    plan, bars, ticking = plan_of(SHORT, COLUMNS), many_bars(120, 8, 40), np.ones((120, 8), np.uint8)
+def test_symbols_get_in_step_again(tier):
+    """A group lies apart once a symbol sits out, and together again after enough bars of all; by clocks of its own."""
+    count, bars = 11, many_bars(400, 11, 40)
+    plan, ticking = plan_of(SHORT, COLUMNS), np.ones((400, 11), np.uint8)
     for s in range(8):
         ticking[20 + s, s] = 0
-    groups = groups_of(plan, 8)
-    table = symbols(tier, plan, bars, groups, ticking)
-    for s in range(8):
+    ticking[150, :3] = ticking[151, 10] = 0
+    ticking[300:310, 4] = 0
+    groups = groups_of(plan, count)
+    layouts, tables = [], []
+    for first in range(0, 400, 10):
+        part = slice(first, first + 10)
+        tables.append(symbols(tier, plan, bars[part], groups, ticking[part]))
+        layouts.append(are_apart(plan, groups))
+    table = np.concatenate(tables)
+    for s in range(count):
         ticks, memory = ticking[:, s] != 0, memory_of(plan)
         np.testing.assert_array_equal(table[ticks, s], update(tier, plan, bars[ticks, s], memory))
         assert take_state(plan, groups, s).tobytes() == state_bytes(plan, memory)
+    if tier != "reference":  # which knows no layouts of its own
+        first, second = zip(*layouts, strict=True)
+        assert [i for i in range(1, 40) if first[i] != first[i - 1]] == [2, 9, 15, 21, 30, 37]
+        assert [i for i in range(1, 40) if second[i] != second[i - 1]] == [15, 21]
 
 
 def pieces(tiers, plan, bars, seed):
@@ -366,10 +378,3 @@ def test_memory_bounds_of_symbols(tier, count, names):
         for s in range(count):
             np.testing.assert_array_equal(out[s], expected[t, s] if ticking[t, s] else np.full(len(names), -1.5))
         assert np.all(before == -1.5)
-
-
-def test_rings_are_found():
-    """What these tests take the rings of a plan to be: in front, one after another, each for its longest look back."""
-    rings = rings_of(plan_of(["lag_1", "lag_5", "sma_8(volume)"]))
-    assert sorted(capacity for _, capacity in rings) == [8, 16]
-    assert all(base % LANES == 0 for base, _ in rings)

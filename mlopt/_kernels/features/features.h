@@ -21,8 +21,8 @@
  *                       goes on for the values (plan->words_with_values in all)
  *   features_history    many bars of one symbol, blocks of MLOPT_FEATURES_BLOCK bars in columns; lanes are bars, or
  *                       nodes where a bar needs the one before
- *   features_symbols    one bar of many symbols; lanes are symbols.  The states of MLOPT_FEATURES_LANES symbols are
- *                       interleaved word by word in a group; rings are stored once there, where the first half is
+ *   features_symbols    one bar of many symbols; lanes are symbols, in groups of MLOPT_FEATURES_LANES that tick
+ * together; the others as features_update has them, one after another
  *
  * They advance the state by a bar and write plan->outputs numbers a bar, NaN where the feature has not seen enough
  * bars. Work per bar does not grow with the windows, except for the kinds that go over theirs (deviation, shape, rank,
@@ -178,13 +178,17 @@ typedef struct mlopt_features_plan {
 typedef struct mlopt_features_state {
     int64_t bars;      /* seen so far */
     int64_t timestamp; /* of the last, where the caller gave one: kept here, not looked at */
-    int64_t unused[6];
+    int64_t nothing;   /* a word that stays 0 */
+    int64_t clock; /* where rings are: the next value comes to clock & mask.  Goes on with every bar; the same as bars
+                    * until symbols are interleaved, which need the same clock */
+    int64_t unused[4];
     double last[8], before[8]; /* the last bar and the one before it */
 } mlopt_features_state;
 
 #define MLOPT_FEATURES_HEADER_WORDS ((int64_t)(sizeof(mlopt_features_state) / 8))
-#define MLOPT_FEATURES_NOTHING 2 /* a word that stays 0 */
-#define MLOPT_FEATURES_LAST 8    /* words of the state where these begin */
+#define MLOPT_FEATURES_NOTHING 2 /* words of the state where these begin */
+#define MLOPT_FEATURES_CLOCK 3
+#define MLOPT_FEATURES_LAST 8
 #define MLOPT_FEATURES_BEFORE 16
 
 /* What is wrong with a bar (open, high, low, close, volume, then columns). */
@@ -261,6 +265,7 @@ static inline void mlopt_features_step_back(const mlopt_features_plan *plan, voi
 {
     mlopt_features_state *header = (mlopt_features_state *)state;
     header->bars--;
+    header->clock--;
     for (int i = 0; i < 5; i++)
         header->last[i] = header->before[i];
     for (int64_t s = 0; s < plan->step_count; s++) {
@@ -272,8 +277,76 @@ static inline void mlopt_features_step_back(const mlopt_features_plan *plan, voi
     }
 }
 
-/* A group of symbols has what a node of a recurrence remembers together, node after node, where a state has row after
- * row.  Copies all words of one symbol's state out of its group, or into it. */
+/* Moves every one of `count` values, `stride` words apart, so many places on, the last ones to the beginning. */
+static inline void mlopt_features_turn(double *first, int64_t stride, int64_t count, int64_t places)
+{
+    const int64_t ends[3][2] = {
+        {0, count - 1}, {0, places - 1}, {places, count - 1}}; /* turn round all, then both parts */
+    for (int part = 0; part < 3; part++)
+        for (int64_t a = ends[part][0], b = ends[part][1]; a < b; a++, b--) {
+            const double value = first[a * stride];
+            first[a * stride] = first[b * stride];
+            first[b * stride] = value;
+        }
+}
+
+/* Turns the rings of a state so that its clock is another. */
+static inline void mlopt_features_set_clock(const mlopt_features_plan *plan, double *state, int64_t clock)
+{
+    mlopt_features_state *header = (mlopt_features_state *)state;
+    const int64_t later = clock - header->clock;
+    header->clock = clock;
+    for (int64_t s = 0; s < plan->step_count && later; s++) {
+        const mlopt_features_step *step = &plan->steps[s];
+        const int64_t *rows = (const int64_t *)plan + step->parameters, lanes = step->lanes;
+        if (step->kind == MLOPT_FEATURES_push)
+            for (int64_t i = 0; i < step->used; i++) {
+                double *ring = state + rows[lanes + i];
+                const int64_t capacity = rows[2 * lanes + i] + 1;
+                for (int64_t slot = 0; slot < capacity; slot++) /* the second copy is what it was */
+                    ring[(slot + later) & (capacity - 1)] = ring[capacity + slot];
+                for (int64_t slot = 0; slot < capacity; slot++)
+                    ring[capacity + slot] = ring[slot];
+            }
+        if (step->kind == MLOPT_FEATURES_extrema) {
+            const int64_t *base = rows + 6 * lanes + lanes / MLOPT_FEATURES_LANES, *mask = base + step->levels;
+            for (int64_t k = 0; k < step->levels; k++)
+                for (int64_t lane = 0; lane < lanes; lane++)
+                    mlopt_features_turn(state + base[k] + lane, lanes, mask[k] + 1, later & mask[k]);
+        }
+    }
+}
+
+/* A group is the states of MLOPT_FEATURES_LANES symbols, and a trailer.  While all of them tick together, they are
+ * interleaved word by word: a row is one word of each; what a node of a recurrence remembers lies together there, node
+ * after node, where a state has row after row, and rings are stored once.  Once they do not, the states lie one after
+ * another, each with room for its values; until they have ticked together often enough again. */
+typedef struct mlopt_features_trailer {
+    int64_t apart;   /* one after another */
+    int64_t in_step; /* calls in a row in which they could have been interleaved */
+    int64_t unused[6];
+} mlopt_features_trailer;
+
+#define MLOPT_FEATURES_IN_STEP 64 /* such calls until they are: moving the states costs as much as ten save */
+
+static inline int64_t mlopt_features_group_words(const mlopt_features_plan *plan)
+{
+    return MLOPT_FEATURES_LANES * plan->words_with_values + (int64_t)(sizeof(mlopt_features_trailer) / 8);
+}
+
+static inline mlopt_features_trailer *mlopt_features_trailer_of(const mlopt_features_plan *plan, const double *group)
+{
+    return (mlopt_features_trailer *)(group + MLOPT_FEATURES_LANES * plan->words_with_values);
+}
+
+/* A word of the header of one symbol's state. */
+static inline double *mlopt_features_word(const mlopt_features_plan *plan, double *group, int64_t symbol, int64_t word)
+{
+    return mlopt_features_trailer_of(plan, group)->apart ? group + symbol * plan->words_with_values + word
+                                                         : group + word * MLOPT_FEATURES_LANES + symbol;
+}
+
+/* Copies all words of one symbol's state out of an interleaved group, or into it. */
 static inline void mlopt_features_move(const mlopt_features_plan *plan, double *group, int64_t symbol, double *state,
                                        int into)
 {
@@ -292,24 +365,56 @@ static inline void mlopt_features_move(const mlopt_features_plan *plan, double *
     }
 }
 
-/* The state of one symbol of a group, rings stored twice again. */
+/* The state of one symbol of a group, by a clock that counts its bars. */
 static inline void mlopt_features_take(const mlopt_features_plan *plan, const double *group, int64_t symbol,
                                        double *state)
 {
-    mlopt_features_move(plan, (double *)group, symbol, state, 0);
-    for (int64_t s = 0; s < plan->step_count; s++) {
-        const mlopt_features_step *step = &plan->steps[s];
-        const int64_t *base = (const int64_t *)plan + step->parameters + step->lanes, *mask = base + step->lanes;
-        for (int64_t i = 0; i < step->used && step->kind == MLOPT_FEATURES_push; i++)
-            for (int64_t slot = base[i]; slot <= base[i] + mask[i]; slot++)
-                state[slot + mask[i] + 1] = state[slot];
+    if (mlopt_features_trailer_of(plan, group)->apart) {
+        const double *from = group + symbol * plan->words_with_values;
+        for (int64_t w = 0; w < plan->state_words; w++)
+            state[w] = from[w];
+    } else {
+        mlopt_features_move(plan, (double *)group, symbol, state, 0);
+        for (int64_t s = 0; s < plan->step_count; s++) {
+            const mlopt_features_step *step = &plan->steps[s];
+            const int64_t *base = (const int64_t *)plan + step->parameters + step->lanes, *mask = base + step->lanes;
+            for (int64_t i = 0; i < step->used && step->kind == MLOPT_FEATURES_push; i++)
+                for (int64_t slot = base[i]; slot <= base[i] + mask[i]; slot++)
+                    state[slot + mask[i] + 1] = state[slot];
+        }
+    }
+    mlopt_features_set_clock(plan, state, ((mlopt_features_state *)state)->bars);
+}
+
+/* Lays a group's states apart, or interleaves them, by the clock of the first; the workspace holds them in between. */
+static inline void mlopt_features_regroup(const mlopt_features_plan *plan, double *group, int apart, double *workspace)
+{
+    for (int64_t s = 0; s < MLOPT_FEATURES_LANES; s++)
+        mlopt_features_take(plan, group, s, workspace + s * plan->state_words);
+    const int64_t clock = ((mlopt_features_state *)workspace)->clock;
+    *mlopt_features_trailer_of(plan, group) = (mlopt_features_trailer){apart, 0, {0}};
+    for (int64_t s = 0; s < MLOPT_FEATURES_LANES; s++) {
+        double *state = workspace + s * plan->state_words;
+        if (apart) {
+            for (int64_t w = 0; w < plan->state_words; w++)
+                group[s * plan->words_with_values + w] = state[w];
+        } else {
+            mlopt_features_set_clock(plan, state, clock);
+            mlopt_features_move(plan, group, s, state, 1);
+        }
     }
 }
 
+/* Replaces the state of one symbol of a group, which lies apart until all of its symbols tick. */
 static inline void mlopt_features_put(const mlopt_features_plan *plan, double *group, int64_t symbol,
-                                      const double *state)
+                                      const double *state, double *workspace)
 {
-    mlopt_features_move(plan, group, symbol, (double *)state, 1);
+    mlopt_features_trailer *trailer = mlopt_features_trailer_of(plan, group);
+    if (!trailer->apart)
+        mlopt_features_regroup(plan, group, 1, workspace);
+    trailer->in_step = MLOPT_FEATURES_IN_STEP;
+    for (int64_t w = 0; w < plan->state_words; w++)
+        group[symbol * plan->words_with_values + w] = state[w];
 }
 
 /* Words between the columns of features_history: not a power of two, or columns would share cache sets. */
@@ -348,7 +453,8 @@ static inline int64_t mlopt_features_history_words(const mlopt_features_plan *pl
 static inline int64_t mlopt_features_symbols_words(const mlopt_features_plan *plan)
 {
     const int64_t values = (plan->words_with_values - plan->state_words) * MLOPT_FEATURES_MOST_LANES;
-    return values > plan->words_with_values ? values : plan->words_with_values;
+    const int64_t states = plan->words_with_values + plan->state_words * MLOPT_FEATURES_LANES;
+    return values > states ? values : states;
 }
 
 #endif

@@ -10,7 +10,7 @@ typedef struct history {
     int64_t *column_of; /* by value: the word of the workspace of its first bar */
     int64_t *ring_of;   /* by word of the state / 8: the same of the ring there */
     int64_t bar_columns, levels;
-    int64_t now; /* the first bar of this block */
+    int64_t now, clock; /* of the first bar of this block: its number, and its place in rings */
     size_t count;
 } history;
 
@@ -73,13 +73,13 @@ MLOPT_INLINE void history_push(KIND_ARGUMENTS)
         const int64_t base = NODE_INDEX(1), mask = NODE_INDEX(2), capacity = mask + 1;
         const double *source = column_of(w, NODE_INDEX(0));
         double *ring = w->state + base, *column = w->workspace + w->ring_of[base / 8];
-        memcpy(column - capacity, ring + (w->now & mask), (size_t)capacity * sizeof(double));
+        memcpy(column - capacity, ring + (w->clock & mask), (size_t)capacity * sizeof(double));
         const V start = F(set1)(*NODE_ROW(4)), zero = F(zero)();
         EACH_BAR(t)
         F(store)(column + t, F(select)(F(le)(start, bar_numbers(w, (int64_t)t)), F(load)(source + t), zero));
         const int64_t count = (int64_t)w->count;
         for (int64_t t = count < capacity ? 0 : count - capacity; t < count; t++) {
-            double *slot = ring + ((w->now + t) & mask);
+            double *slot = ring + ((w->clock + t) & mask);
             slot[0] = slot[capacity] = column[t];
         }
     }
@@ -261,7 +261,7 @@ MLOPT_INLINE void history_extrema(KIND_ARGUMENTS)
         const V sign = F(set1)(*NODE_ROW(4)), start = F(set1)(*NODE_ROW(5)), none = F(set1)(-INFINITY);
         for (int64_t k = 0; k < step->levels; k++)
             for (int64_t back = 1; back <= at.mask[k]; back++)
-                LEVEL(k)[-back] = IN_STATE(k, w->now - back);
+                LEVEL(k)[-back] = IN_STATE(k, w->clock - back);
         EACH_BAR(t)
         F(store)(LEVEL(0) + t,
                  F(select)(F(le)(start, bar_numbers(w, (int64_t)t)), F(mul)(sign, F(load)(source + t)), none));
@@ -270,7 +270,7 @@ MLOPT_INLINE void history_extrema(KIND_ARGUMENTS)
         F(store)(LEVEL(k + 1) + t, F(max)(F(load)(LEVEL(k) + t), F(load)(LEVEL(k) + t - ((int64_t)1 << k))));
         for (int64_t k = 0; k < step->levels; k++)
             for (int64_t t = count <= at.mask[k] ? 0 : count - at.mask[k] - 1; t < count; t++)
-                IN_STATE(k, w->now + t) = LEVEL(k)[t];
+                IN_STATE(k, w->clock + t) = LEVEL(k)[t];
         for (int64_t v = 0; v < step->windows; v++) {
             const double *level = LEVEL(at.level[v]), *earlier = level - at.lag[v];
             double *values = column_of(w, step->values + (int64_t)((size_t)v * lanes + i));
@@ -378,11 +378,13 @@ void K(features_history)(const mlopt_features_plan *plan, void *state, size_t ba
         w.bars = bar;
         w.out = out;
         w.now = header->bars;
+        w.clock = header->clock;
         w.count = (bars < MLOPT_FEATURES_BLOCK ? bars : MLOPT_FEATURES_BLOCK) / LANES * LANES;
         F(history_walk)(&w, plan);
         bar += w.count * width;
         out += w.count * outputs;
         bars -= w.count;
+        header->clock += (int64_t)w.count - 2;
         header->bars += (int64_t)w.count - 2; /* of a block, the last two leave something in the header */
         F(take_bar)(state, bar - 2 * width);
         F(take_bar)(state, bar - width);

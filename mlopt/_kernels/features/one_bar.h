@@ -5,7 +5,7 @@ typedef struct one_bar {
     double *state;
     const double *bar;
     double *out;
-    int64_t now;
+    int64_t now, clock; /* the bar's number, and its place in rings */
 } one_bar;
 
 #define WALKER one_bar
@@ -32,7 +32,7 @@ MLOPT_INLINE V gather_leaving(const one_bar *w, const double *row, size_t lanes)
     const I back = F(as_int)(F(load)(row + 2 * lanes));
     words at;
     F(store)
-    (at.number, F(from_int)(F(int_add)(base, F(int_and)(F(int_sub)(F(int_set1)(w->now), back), mask))));
+    (at.number, F(from_int)(F(int_add)(base, F(int_and)(F(int_sub)(F(int_set1)(w->clock), back), mask))));
     return F(gather)(w->state, at.index);
 }
 
@@ -41,7 +41,7 @@ MLOPT_INLINE const double *window_of(const one_bar *w, const int64_t *row, size_
 {
     const int64_t base = row[0], mask = row[lanes];
     *window = row[2 * lanes];
-    return w->state + base + (w->now & mask) + mask + 2 - *window;
+    return w->state + base + (w->clock & mask) + mask + 2 - *window;
 }
 
 MLOPT_INLINE void one_bar_series(KIND_ARGUMENTS)
@@ -68,7 +68,7 @@ MLOPT_INLINE void one_bar_push(KIND_ARGUMENTS)
     const int64_t *mask = base + lanes;
     const double *start = parameters + 4 * lanes, now = (double)w->now;
     for (int64_t i = 0; i < step->used; i++) {
-        double *slot = w->state + base[i] + (w->now & mask[i]);
+        double *slot = w->state + base[i] + (w->clock & mask[i]);
         slot[0] = slot[mask[i] + 1] = now >= start[i] ? w->state[source[i]] : 0;
     }
 }
@@ -102,7 +102,7 @@ static __attribute__((noinline)) void F(one_bar_anew)(int kind, const one_bar *w
 {
     for (size_t lane = 0; anew; lane++, anew >>= 1)
         if (anew & 1) {
-            const ring_view view = {w->state + ring[lane], ring[lanes + lane], 1, w->now};
+            const ring_view view = {w->state + ring[lane], ring[lanes + lane], 1, w->clock};
             F(compute_anew)(kind, view, ring[2 * lanes + lane], row, out, lane);
         }
 }
@@ -197,14 +197,14 @@ MLOPT_INLINE void one_bar_extrema(KIND_ARGUMENTS)
         const V x = F(mul)(sign, F(gather)(w->state, (const int64_t *)NODE_ROW(0)));
         V largest = F(select)(F(le)(F(load)(NODE_ROW(FIRST_NUMBER + 1)), F(set1)((double)w->now)), x, none);
         for (int64_t k = 0;; k++) {
-            F(store)(LEVEL(k, w->now), largest);
+            F(store)(LEVEL(k, w->clock), largest);
             if (k + 1 == step->levels)
                 break;
-            largest = F(max)(largest, F(load)(LEVEL(k, w->now - ((int64_t)1 << k))));
+            largest = F(max)(largest, F(load)(LEVEL(k, w->clock - ((int64_t)1 << k))));
         }
         for (int64_t v = 0; v < step->windows; v++) {
             const int64_t k = at.level[v];
-            const V y = F(max)(F(load)(LEVEL(k, w->now)), F(load)(LEVEL(k, w->now - at.lag[v])));
+            const V y = F(max)(F(load)(LEVEL(k, w->clock)), F(load)(LEVEL(k, w->clock - at.lag[v])));
             F(store)(w->state + step->values + (size_t)v * lanes + i, F(mul)(sign, y));
         }
 #undef LEVEL
@@ -255,11 +255,13 @@ static void F(take_bar)(double *state, const double *bar)
     memcpy(header->before, header->last, 5 * sizeof(double));
     memcpy(header->last, bar, 5 * sizeof(double));
     header->bars++;
+    header->clock++;
 }
 
 void K(features_update)(const mlopt_features_plan *plan, void *state, const double *bar, double *out)
 {
-    one_bar w = {plan, state, bar, out, ((mlopt_features_state *)state)->bars};
+    const mlopt_features_state *header = state;
+    const one_bar w = {plan, state, bar, out, header->bars, header->clock};
     F(one_bar_walk)(&w, plan);
     F(take_bar)(state, bar);
 }

@@ -1,15 +1,10 @@
-/* One bar of many symbols: lanes are symbols, whose states are interleaved, so that every word is a row of them (in the
- * order of mlopt_features_move).
- *
- * The symbols of a group that all tick, and have seen equally many bars, find their windows at the same place of their
- * rings: whole rows are loaded and stored (`together`).  Otherwise each lane looks at its own place, and the lanes of
- * those that do not tick keep what they had.  The walk is compiled once for each. */
+/* One bar of many symbols: lanes are symbols, whose states are interleaved in groups, so that every word is a row of
+ * them. All symbols of such a group tick, by one clock: their windows lie at the same place of their rings. */
 
-/* Vectors of symbols that are walked at once, where they have seen equally many bars: what a node's parameters say is
- * read once for all of them. */
+/* Vectors of symbols that are walked at once: what a node's parameters say is read once for all of them. */
 #define UNITS 2
 
-typedef struct symbols_lanes {
+typedef struct symbols {
     int64_t outputs, columns;
     int64_t state_words;  /* where values are numbered from */
     size_t units;         /* so many, of LANES symbols each */
@@ -18,15 +13,13 @@ typedef struct symbols_lanes {
     const double *const *bars;
     size_t first, some; /* the symbol in the first lane, and how many there are in all lanes */
     double *out;
-    int64_t ahead;       /* words from a unit's states to those of the unit that is walked next in its place */
-    int64_t now;         /* together */
-    int64_t nows[LANES]; /* apart, and then there is one unit */
-    V bar;
-    M ticks;
-} symbols_lanes;
+    int64_t ahead; /* words from a unit's states to those of the unit that is walked next in its place */
+    int64_t clock;
+    V bar[UNITS]; /* each symbol's number of the bar */
+} symbols;
 
-#define WALKER symbols_lanes
-#define ROW MLOPT_FEATURES_LANES /* words from one row of a group's states to the next */
+#define WALKER symbols
+#define ROW MLOPT_FEATURES_LANES /* words from one row of a group to the next */
 /* The i-th node's parameters. */
 #define EACH_NODE(i)                                                                                                   \
     const double *node = mlopt_features_nodes(step, parameters, NODE_ROWS);                                            \
@@ -34,64 +27,31 @@ typedef struct symbols_lanes {
 #define NODE_ROWS (sources + 3 * rings + numbers)
 #define INDEX(row) (((const int64_t *)node)[row])
 #define NUMBER(row) node[row]
-#define EACH_UNIT(u) for (size_t u = 0; u < (together ? w->units : 1); u++)
+#define EACH_UNIT(u) for (size_t u = 0; u < w->units; u++)
 
-MLOPT_INLINE double *value_row(const symbols_lanes *w, size_t unit, int64_t value)
+MLOPT_INLINE double *value_row(const symbols *w, size_t unit, int64_t value)
 {
     return w->values + ((size_t)(value - w->state_words) * UNITS + unit) * LANES;
 }
 
-MLOPT_INLINE double *state_row(const symbols_lanes *w, size_t unit, int64_t word)
-{
-    return w->state[unit] + word * ROW;
-}
+MLOPT_INLINE double *state_row(const symbols *w, size_t unit, int64_t word) { return w->state[unit] + word * ROW; }
 
 /* The numbers of a unit's symbols in a field of the bar, `fill` in lanes without a symbol. */
-MLOPT_INLINE V field_of(const symbols_lanes *w, size_t unit, int64_t field, double fill)
+MLOPT_INLINE V field_of(const symbols *w, size_t unit, int64_t field, double fill)
 {
     const size_t before = unit * LANES, some = w->some - before;
     return F(load_first_or)(w->bars[field] + w->first + before, some < LANES ? some : LANES, F(set1)(fill));
 }
 
-/* x where the lane's symbol ticks */
-MLOPT_INLINE void keep(const symbols_lanes *w, const int together, double *row, V x)
+/* The row of a ring `back` bars ago; `stride` words of a state lie between its places. */
+MLOPT_INLINE double *ring_row(const symbols *w, size_t unit, int64_t base, int64_t mask, int64_t stride, int64_t back)
 {
-    F(store)(row, together ? x : F(select)(w->ticks, x, F(load)(row)));
+    double *row = state_row(w, unit, base + ((w->clock - back) & mask) * stride);
+    __builtin_prefetch(row + w->ahead, 0, 2);
+    return row;
 }
 
-/* The rows of a ring `back` bars ago; `stride` words of a state lie between its places. */
-MLOPT_INLINE V ring_row(const symbols_lanes *w, size_t unit, const int together, int64_t base, int64_t mask,
-                        int64_t stride, int64_t back)
-{
-    if (together) {
-        const double *row = state_row(w, unit, base + ((w->now - back) & mask) * stride);
-        __builtin_prefetch(row + w->ahead, 0, 2);
-        return F(load)(row);
-    }
-    int64_t at[LANES];
-    MLOPT_UNROLL_FULLY
-    for (size_t lane = 0; lane < LANES; lane++)
-        at[lane] = (base + ((w->nows[lane] - back) & mask) * stride) * ROW + (int64_t)lane;
-    return F(gather)(w->state[0], at);
-}
-
-MLOPT_INLINE void store_ring_row(const symbols_lanes *w, size_t unit, const int together, int64_t base, int64_t mask,
-                                 int64_t stride, V x)
-{
-    if (together) {
-        double *row = state_row(w, unit, base + (w->now & mask) * stride);
-        __builtin_prefetch(row + w->ahead, 0, 2);
-        F(store)(row, x);
-        return;
-    }
-    double each[LANES];
-    F(store)(each, x);
-    for (size_t lane = 0; lane < LANES; lane++)
-        if (F(bits)(w->ticks) >> lane & 1)
-            state_row(w, 0, base + (w->nows[lane] & mask) * stride)[lane] = each[lane];
-}
-
-MLOPT_INLINE void lanes_series(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_series(KIND_ARGUMENTS)
 {
     EACH_UNIT(u)
     {
@@ -101,45 +61,43 @@ MLOPT_INLINE void lanes_series(const int together, KIND_ARGUMENTS)
             bar[f] = field_of(w, u, f, f < 4);
             before[f] = F(load)(state_row(w, u, MLOPT_FEATURES_LAST + f));
         }
-        series_of(bar, before, F(eq)(w->bar, F(zero)()), all);
+        series_of(bar, before, F(eq)(w->bar[u], F(zero)()), all);
         MLOPT_UNROLL_FULLY
         for (int s = 0; s < MLOPT_SERIES_COUNT; s++)
             F(store)(value_row(w, u, step->values + s), all[s]);
         for (int64_t c = MLOPT_SERIES_COUNT; c < MLOPT_SERIES_COUNT + w->columns; c++) {
             const V column = field_of(w, u, 5 + c - MLOPT_SERIES_COUNT, 0);
             F(store)(value_row(w, u, step->values + c), column);
-            keep(w, together, state_row(w, u, step->state + c), column);
+            F(store)(state_row(w, u, step->state + c), column);
         }
         MLOPT_UNROLL_FULLY
         for (int f = 0; f < 5; f++) {
-            keep(w, together, state_row(w, u, MLOPT_FEATURES_BEFORE + f), before[f]);
-            keep(w, together, state_row(w, u, MLOPT_FEATURES_LAST + f), bar[f]);
+            F(store)(state_row(w, u, MLOPT_FEATURES_BEFORE + f), before[f]);
+            F(store)(state_row(w, u, MLOPT_FEATURES_LAST + f), bar[f]);
         }
     }
 }
 
-MLOPT_INLINE void lanes_push(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_push(KIND_ARGUMENTS)
 {
     EACH_NODE(i)
+    EACH_UNIT(u)
     {
-        const M started = F(le)(F(set1)(NUMBER(4)), w->bar);
-        EACH_UNIT(u)
-        {
-            const V x = F(select)(started, F(load)(value_row(w, u, INDEX(0))), F(zero)());
-            store_ring_row(w, u, together, INDEX(1), INDEX(2), 1, x);
-        }
+        const M started = F(le)(F(set1)(NUMBER(4)), w->bar[u]);
+        const V x = F(select)(started, F(load)(value_row(w, u, INDEX(0))), F(zero)());
+        F(store)(ring_row(w, u, INDEX(1), INDEX(2), 1, 0), x);
     }
 }
 
-MLOPT_INLINE void lanes_lag(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_lag(KIND_ARGUMENTS)
 {
     EACH_NODE(i)
     EACH_UNIT(u)
     F(store)
-    (value_row(w, u, step->values + (int64_t)i), ring_row(w, u, together, INDEX(0), INDEX(1), 1, INDEX(2)));
+    (value_row(w, u, step->values + (int64_t)i), F(load)(ring_row(w, u, INDEX(0), INDEX(1), 1, INDEX(2))));
 }
 
-MLOPT_INLINE void lanes_elementwise(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_elementwise(KIND_ARGUMENTS)
 {
     EACH_NODE(i)
     {
@@ -159,18 +117,17 @@ MLOPT_INLINE void lanes_elementwise(const int together, KIND_ARGUMENTS)
 }
 
 /* The lanes of a unit whose bits are set, anew; `ring` is the node's ring: base, mask, window. */
-static __attribute__((noinline)) void F(lanes_anew)(int kind, const symbols_lanes *w, size_t unit, int together,
-                                                    const int64_t *ring, uint32_t anew, V *row, V *out)
+static __attribute__((noinline)) void F(symbols_anew)(int kind, const symbols *w, size_t unit, const int64_t *ring,
+                                                      uint32_t anew, V *row, V *out)
 {
     for (size_t lane = 0; anew; lane++, anew >>= 1)
         if (anew & 1) {
-            const ring_view view = {state_row(w, unit, ring[0]) + lane, ring[1], ROW,
-                                    together ? w->now : w->nows[lane]};
+            const ring_view view = {state_row(w, unit, ring[0]) + lane, ring[1], ROW, w->clock};
             F(compute_anew)(kind, view, ring[2], row, out, lane);
         }
 }
 
-MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_recurrence(KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
     EACH_NODE(i)
@@ -189,24 +146,23 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
                 x[s] = F(load)(value_row(w, u, INDEX(s)));
             MLOPT_UNROLL_FULLY
             for (int r = 0; r < states; r++) {
-                if (together)
-                    __builtin_prefetch(memory + r * ROW + w->ahead, 0, 2);
+                __builtin_prefetch(memory + r * ROW + w->ahead, 0, 2);
                 row[r] = F(load)(memory + r * ROW);
             }
             if (rings)
-                leaving = ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1, INDEX(sources + 2));
-            uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar, out);
+                leaving = F(load)(ring_row(w, u, INDEX(sources), INDEX(sources + 1), 1, INDEX(sources + 2)));
+            uint32_t anew = recurrence(kind, row, x, leaving, n, w->bar[u], out);
             if (rings && anew) {
                 V rows[12], outs[3];
                 memcpy(rows, row, sizeof rows);
                 memcpy(outs, out, sizeof outs);
-                F(lanes_anew)(kind, w, u, together, &INDEX(sources), anew, rows, outs);
+                F(symbols_anew)(kind, w, u, &INDEX(sources), anew, rows, outs);
                 memcpy(row, rows, sizeof rows);
                 memcpy(out, outs, sizeof outs);
             }
             MLOPT_UNROLL_FULLY
             for (int r = 0; r < states; r++)
-                keep(w, together, memory + r * ROW, row[r]);
+                F(store)(memory + r * ROW, row[r]);
             MLOPT_UNROLL_FULLY
             for (int o = 0; o < results; o++)
                 if (result_is_read(flags, o))
@@ -215,7 +171,7 @@ MLOPT_INLINE void lanes_recurrence(const int together, KIND_ARGUMENTS)
     }
 }
 
-MLOPT_INLINE void lanes_window(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_window(KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
     EACH_NODE(i)
@@ -238,8 +194,8 @@ MLOPT_INLINE void lanes_window(const int together, KIND_ARGUMENTS)
                     sum[place][s] = F(zero)();
             }
 #define TERM(back)                                                                                                     \
-    add_term(kind, ring_row(w, u, together, INDEX(sources), INDEX(sources + 1), 1, back),                              \
-             ring_row(w, u, together, INDEX(second), INDEX(second + 1), 1, back), x, sum[place])
+    add_term(kind, F(load)(ring_row(w, u, INDEX(sources), INDEX(sources + 1), 1, back)),                               \
+             F(load)(ring_row(w, u, INDEX(second), INDEX(second + 1), 1, back)), x, sum[place])
             int64_t back = count - 1; /* of the oldest that is left */
             for (; back >= (int64_t)LANES - 1; back -= (int64_t)LANES) {
                 MLOPT_UNROLL_FULLY
@@ -260,34 +216,34 @@ MLOPT_INLINE void lanes_window(const int together, KIND_ARGUMENTS)
     }
 }
 
-MLOPT_INLINE void lanes_extrema(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_extrema(KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes;
     const extrema_levels at = extrema_levels_of(step, parameters);
     EACH_NODE(i)
     EACH_UNIT(u)
     {
-#define LEVEL(k, back) ring_row(w, u, together, at.base[k] + (int64_t)i, at.mask[k], step->lanes, back)
+#define LEVEL(k, back) ring_row(w, u, at.base[k] + (int64_t)i, at.mask[k], MLOPT_FEATURES_LANES, back)
         const V sign = F(set1)(NUMBER(4)), none = F(set1)(-INFINITY);
         const V x = F(mul)(sign, F(load)(value_row(w, u, INDEX(0))));
-        V largest = F(select)(F(le)(F(set1)(NUMBER(5)), w->bar), x, none);
+        V largest = F(select)(F(le)(F(set1)(NUMBER(5)), w->bar[u]), x, none);
         V level[16]; /* of a window of 10 000, 14 */
         for (int64_t k = 0;; k++) {
-            store_ring_row(w, u, together, at.base[k] + (int64_t)i, at.mask[k], step->lanes, largest);
+            F(store)(LEVEL(k, 0), largest);
             level[k] = largest;
             if (k + 1 == step->levels)
                 break;
-            largest = F(max)(largest, LEVEL(k, (int64_t)1 << k));
+            largest = F(max)(largest, F(load)(LEVEL(k, (int64_t)1 << k)));
         }
         for (int64_t v = 0; v < step->windows; v++) {
-            const V y = F(max)(level[at.level[v]], LEVEL(at.level[v], at.lag[v]));
+            const V y = F(max)(level[at.level[v]], F(load)(LEVEL(at.level[v], at.lag[v])));
             F(store)(value_row(w, u, step->values + (int64_t)(lanes * (size_t)v + i)), F(mul)(sign, y));
         }
 #undef LEVEL
     }
 }
 
-MLOPT_INLINE void lanes_age(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_age(KIND_ARGUMENTS)
 {
     EACH_NODE(i)
     EACH_UNIT(u)
@@ -295,13 +251,13 @@ MLOPT_INLINE void lanes_age(const int together, KIND_ARGUMENTS)
         const V extreme = F(load)(value_row(w, u, INDEX(0)));
         V age = F(set1)(-1);
         for (int64_t back = 0; back < INDEX(3); back++)
-            if (!find_age(ring_row(w, u, together, INDEX(1), INDEX(2), 1, back), extreme, back, &age))
+            if (!find_age(F(load)(ring_row(w, u, INDEX(1), INDEX(2), 1, back)), extreme, back, &age))
                 break;
         F(store)(value_row(w, u, step->values + (int64_t)i), F(max)(age, F(zero)()));
     }
 }
 
-MLOPT_INLINE void lanes_output(const int together, KIND_ARGUMENTS)
+MLOPT_INLINE void symbols_output(KIND_ARGUMENTS)
 {
     const size_t lanes = (size_t)step->lanes, outputs = (size_t)w->outputs;
     const V missing = F(set1)(NAN);
@@ -314,74 +270,93 @@ MLOPT_INLINE void lanes_output(const int together, KIND_ARGUMENTS)
             V x[LANES];
             MLOPT_UNROLL_FULLY
             for (size_t f = 0; f < LANES; f++)
-                x[f] = F(select)(F(le)(F(set1)(ready[f]), w->bar), F(load)(value_row(w, u, source[f])), missing);
+                x[f] = F(select)(F(le)(F(set1)(ready[f]), w->bar[u]), F(load)(value_row(w, u, source[f])), missing);
             F(transpose)(x);
             const size_t before = u * LANES, left = w->some - before;
             double *out = w->out + (w->first + before) * outputs + i;
             for (size_t lane = 0; lane < (left < LANES ? left : LANES); lane++, out += outputs)
-                if (together || F(bits)(w->ticks) >> lane & 1) {
-                    if (width == LANES)
-                        F(store)(out, x[lane]);
-                    else
-                        F(store_first)(out, width, x[lane]);
-                }
+                if (width == LANES)
+                    F(store)(out, x[lane]);
+                else
+                    F(store_first)(out, width, x[lane]);
         }
     }
 }
 
-#define LANES_CLASSES(walker, together)                                                                                \
-    LANES_CLASS(walker, together, series)                                                                              \
-    LANES_CLASS(walker, together, push)                                                                                \
-    LANES_CLASS(walker, together, lag)                                                                                 \
-    LANES_CLASS(walker, together, elementwise)                                                                         \
-    LANES_CLASS(walker, together, recurrence)                                                                          \
-    LANES_CLASS(walker, together, window)                                                                              \
-    LANES_CLASS(walker, together, extrema)                                                                             \
-    LANES_CLASS(walker, together, age)                                                                                 \
-    LANES_CLASS(walker, together, output)
-#define LANES_CLASS(walker, together, class)                                                                           \
-    MLOPT_INLINE void walker##_##class(KIND_ARGUMENTS)                                                                 \
-    {                                                                                                                  \
-        lanes_##class(together, kind, sources, rings, numbers, states, results, w, step, parameters);                  \
-    }
-
-#undef WALKER
-typedef symbols_lanes symbols_together;
-#define WALKER symbols_together
-LANES_CLASSES(symbols_together, 1)
 #include "walk.h"
 
-#undef WALKER
-typedef symbols_lanes symbols_apart;
-#define WALKER symbols_apart
-LANES_CLASSES(symbols_apart, 0)
-#include "walk.h"
-#undef WALKER
+/* How a group has to be walked. */
+enum { NOBODY_TICKS, TOGETHER, APART };
 
-/* Where the count of bars of the LANES symbols from `first` on stands. */
-MLOPT_INLINE int64_t *bars_seen(const mlopt_features_plan *plan, void *states, size_t first)
+/* How the group of the symbols from `first` on has to be walked; its states are laid out accordingly. */
+static int F(arrange)(const mlopt_features_plan *plan, double *group, const uint8_t *ticking, size_t first, size_t some,
+                      double *workspace)
 {
-    return (int64_t *)states + first / ROW * ROW * (size_t)plan->state_words + first % ROW;
-}
-
-/* Which of the LANES symbols from `first` on tick; whether all that are there do, and have seen as many bars as the
- * first of them. */
-static uint32_t F(ticks_of)(const int64_t *nows, const uint8_t *ticking, size_t first, size_t some, int *together)
-{
-    uint32_t ticks = 0;
-    *together = 1;
-    for (size_t lane = 0; lane < LANES && lane < some; lane++) {
-        const int tick = !ticking || ticking[first + lane];
-        ticks |= (uint32_t)tick << lane;
-        *together &= tick & (nows[lane] == nows[0]);
+    mlopt_features_trailer *trailer = mlopt_features_trailer_of(plan, group);
+    int any = 0, all = 1;
+    for (size_t s = 0; s < ROW && s < some; s++) {
+        const int ticks = !ticking || ticking[first + s];
+        any |= ticks;
+        all &= ticks;
     }
-    return ticks;
+    if (!any)
+        return NOBODY_TICKS;
+    trailer->in_step = all ? trailer->in_step + 1 : 0;
+    if (trailer->apart ? trailer->in_step > MLOPT_FEATURES_IN_STEP : !all)
+        mlopt_features_regroup(plan, group, !all, workspace);
+    return trailer->apart ? APART : TOGETHER;
 }
 
-void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t symbols, const double *const *bars,
+/* Words of the symbols of an interleaved group. */
+MLOPT_INLINE int64_t *header_row(double *group, int64_t word) { return (int64_t *)group + word * ROW; }
+
+/* The symbols from `first` to `last`, in whole groups that tick together. */
+static void F(walk_together)(symbols *w, const mlopt_features_plan *plan, double *states, size_t first, size_t last,
+                             size_t count)
+{
+    const size_t words = (size_t)mlopt_features_group_words(plan), groups = (last - first) / ROW;
+    w->ahead = last < count ? (int64_t)(groups * words) : 0;
+    for (w->first = first; w->first < last && w->first < count; w->first += UNITS * LANES) {
+        w->some = (last < count ? last : count) - w->first;
+        w->units = (w->some + LANES - 1) / LANES < UNITS ? (w->some + LANES - 1) / LANES : UNITS;
+        for (size_t u = 0; u < w->units; u++) {
+            const size_t symbol = w->first + u * LANES;
+            double number[LANES];
+            w->state[u] = states + symbol / ROW * words + symbol % ROW;
+            for (size_t lane = 0; lane < LANES; lane++)
+                number[lane] = (double)((const int64_t *)w->state[u])[lane];
+            w->bar[u] = F(load)(number);
+        }
+        F(symbols_walk)(w, plan);
+    }
+    for (size_t g = 0; g < groups; g++)
+        for (size_t s = 0; s < ROW; s++) { /* those that are not there too */
+            double *group = states + (first / ROW + g) * words;
+            header_row(group, 0)[s]++;
+            header_row(group, MLOPT_FEATURES_CLOCK)[s] = w->clock + 1;
+        }
+}
+
+/* The symbols of a group that tick, one after another. */
+static void F(walk_apart)(const symbols *w, const mlopt_features_plan *plan, double *group, const uint8_t *ticking,
+                          size_t first, size_t some)
+{
+    for (size_t s = 0; s < ROW && s < some; s++) {
+        if (ticking && !ticking[first + s])
+            continue;
+        double bar[5 + MLOPT_FEATURES_MOST_COLUMNS];
+        for (int64_t field = 0; field < 5 + w->columns; field++)
+            bar[field] = w->bars[field][first + s];
+        K(features_update)
+        (plan, mlopt_features_word(plan, group, (int64_t)s, 0), bar, w->out + (first + s) * (size_t)w->outputs);
+    }
+}
+
+void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t count, const double *const *bars,
                          const uint8_t *ticking, double *out, double *workspace)
 {
-    symbols_lanes w = {
+    const size_t words = (size_t)mlopt_features_group_words(plan);
+    symbols w = {
         .outputs = plan->outputs,
         .columns = plan->columns,
         .state_words = plan->state_words,
@@ -389,48 +364,27 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
         .bars = bars,
         .out = out,
     };
-    for (size_t first = 0; first < symbols; first += w.units * LANES) {
-        int64_t *nows = bars_seen(plan, states, first);
-        int together;
-        const uint32_t ticks = F(ticks_of)(nows, ticking, first, symbols - first, &together);
-        w.units = 1;
-        w.state[0] = (double *)nows;
-        w.first = first;
-        w.now = nows[0];
-        while (together && w.units < UNITS && first + w.units * LANES < symbols) {
-            const size_t next = first + w.units * LANES;
-            int64_t *others = bars_seen(plan, states, next);
-            int too;
-            F(ticks_of)(others, ticking, next, symbols - next, &too);
-            if (!too || others[0] != w.now)
+    for (size_t first = 0, last; first < count; first = last) {
+        double *group = (double *)states + first / ROW * words;
+        const int how = F(arrange)(plan, group, ticking, first, count - first, workspace);
+        last = first + ROW;
+        if (how == APART)
+            F(walk_apart)(&w, plan, group, ticking, first, count - first);
+        if (how != TOGETHER)
+            continue;
+        w.clock = *header_row(group, MLOPT_FEATURES_CLOCK);
+        /* as many as fill the units, of the groups that follow */
+        for (; last < count && last - first < UNITS * LANES; last += ROW) {
+            double *next = (double *)states + last / ROW * words;
+            if (F(arrange)(plan, next, ticking, last, count - last, workspace) != TOGETHER ||
+                *header_row(next, MLOPT_FEATURES_CLOCK) != w.clock)
                 break;
-            w.state[w.units++] = (double *)others;
         }
-        const size_t ahead = (w.units * LANES + ROW - 1) / ROW * ROW; /* symbols */
-        w.ahead = first + ahead < symbols ? (int64_t)ahead * plan->state_words : 0;
-        w.some = symbols - first < w.units * LANES ? symbols - first : w.units * LANES;
-        if (together) {
-            w.bar = F(set1)((double)w.now);
-            F(symbols_together_walk)(&w, plan);
-            for (size_t u = 0; u < w.units; u++) /* lanes beyond the last symbol keep up */
-                for (size_t lane = 0; lane < LANES; lane++)
-                    ((int64_t *)w.state[u])[lane] = w.now + 1;
-        } else if (ticks) {
-            double number[LANES], tick[LANES];
-            for (size_t lane = 0; lane < LANES; lane++) {
-                w.nows[lane] = nows[lane];
-                number[lane] = (double)nows[lane];
-                tick[lane] = ticks >> lane & 1;
-            }
-            w.bar = F(load)(number);
-            w.ticks = F(lt)(F(zero)(), F(load)(tick));
-            F(symbols_apart_walk)(&w, plan);
-            for (size_t lane = 0; lane < LANES; lane++)
-                nows[lane] += ticks >> lane & 1;
-        }
+        F(walk_together)(&w, plan, states, first, last, count);
     }
 }
 
+#undef WALKER
 #undef UNITS
 #undef ROW
 #undef NODE_ROWS

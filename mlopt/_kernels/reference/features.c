@@ -18,7 +18,7 @@
 #define EACH_NODE(step)                                                                                                \
     const int64_t lanes = (step)->lanes;                                                                               \
     double *values = state + (step)->values, *memory = state + (step)->state;                                          \
-    (void)memory;                                                                                                      \
+    (void)memory, (void)now;                                                                                           \
     for (int64_t lane = 0; lane < (step)->used; lane++)
 
 /* The value `back` bars before bar `now`. */
@@ -26,6 +26,9 @@ static double ring_value(const double *state, int64_t base, int64_t mask, int64_
 {
     return state[base + ((now - back) & mask)];
 }
+
+/* The number of the bar; `now` is its place in rings. */
+static int64_t bar_number(const double *state) { return ((const mlopt_features_state *)state)->bars; }
 
 static double larger(double a, double b) { return a > b ? a : b; }
 static double smaller(double a, double b) { return a < b ? a : b; }
@@ -71,7 +74,7 @@ static void step_push(const mlopt_features_step *step, const double *parameters,
     EACH_NODE(step)
     {
         const int64_t slot = INDEX(1) + (now & INDEX(2));
-        state[slot] = (double)now >= NUMBER(4) ? state[INDEX(0)] : 0;
+        state[slot] = (double)bar_number(state) >= NUMBER(4) ? state[INDEX(0)] : 0;
         state[slot + INDEX(2) + 1] = state[slot];
     }
     (void)values;
@@ -84,25 +87,21 @@ static void step_lag(const mlopt_features_step *step, const double *parameters, 
 
 static void step_linear(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
-    (void)now;
     EACH_NODE(step) values[lane] = NUMBER(3) * (state[INDEX(0)] + NUMBER(2) * state[INDEX(1)]) + NUMBER(4);
 }
 
 static void step_product(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
-    (void)now;
     EACH_NODE(step) values[lane] = state[INDEX(0)] * state[INDEX(1)];
 }
 
 static void step_distance(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
-    (void)now;
     EACH_NODE(step) values[lane] = NUMBER(3) * fabs(state[INDEX(0)] + NUMBER(2) * state[INDEX(1)]);
 }
 
 static void step_quotient(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
-    (void)now;
     EACH_NODE(step)
     {
         const double dividend = state[INDEX(0)] + NUMBER(4) * state[INDEX(1)];
@@ -113,13 +112,11 @@ static void step_quotient(const mlopt_features_step *step, const double *paramet
 
 static void step_logarithm(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
-    (void)now;
     EACH_NODE(step) values[lane] = state[INDEX(1)] == 0 ? 0 : log(state[INDEX(0)] / state[INDEX(1)]);
 }
 
 static void step_root(const mlopt_features_step *step, const double *parameters, double *state, int64_t now)
 {
-    (void)now;
     EACH_NODE(step) values[lane] = sqrt(larger(state[INDEX(0)] * NUMBER(1), 0));
 }
 
@@ -154,10 +151,10 @@ static void step_moments(const mlopt_features_step *step, const double *paramete
 {
     EACH_NODE(step)
     {
-        const int64_t start = (int64_t)NUMBER(6), window = INDEX(3);
-        if (now < start)
+        const int64_t seen = bar_number(state) - (int64_t)NUMBER(6) + 1, window = INDEX(3);
+        if (seen < 1)
             continue;
-        const int64_t count = now - start + 1 < window ? now - start + 1 : window;
+        const int64_t count = seen < window ? seen : window;
         const double latest = ring_value(state, INDEX(1), INDEX(2), 0, now);
         double first = 0, second = 0, squares = 0;
         for (int64_t back = count - 1; back >= 0; back--) {
@@ -184,7 +181,7 @@ static void step_average(const mlopt_features_step *step, const double *paramete
     EACH_NODE(step)
     {
         const double x = state[INDEX(0)], alpha = NUMBER(1), count = NUMBER(2), last = STATE(0);
-        const double seen = (double)now - NUMBER(4);
+        const double seen = (double)bar_number(state) - NUMBER(4);
         double y = alpha * x + (1 - alpha) * last;
         if (seen < 0)
             y = last;
@@ -201,7 +198,7 @@ static void step_adaptive(const mlopt_features_step *step, const double *paramet
     {
         const double x = state[INDEX(0)], weight = state[INDEX(1)], last = STATE(0);
         STATE(1) = last;
-        STATE(0) = values[lane] = (double)now < NUMBER(2) ? x : weight * x + (1 - weight) * last;
+        STATE(0) = values[lane] = (double)bar_number(state) < NUMBER(2) ? x : weight * x + (1 - weight) * last;
     }
 }
 
@@ -216,11 +213,11 @@ static void step_sar(const mlopt_features_step *step, const double *parameters, 
             STATE(6 + row) = STATE(row);
         STATE(4) = high;
         STATE(5) = low;
-        if ((double)now < NUMBER(4)) {
+        if ((double)bar_number(state) < NUMBER(4)) {
             values[lane] = 0;
             continue;
         }
-        if ((double)now == NUMBER(4)) {
+        if ((double)bar_number(state) == NUMBER(4)) {
             const double fall = last_low - low;
             const int falls = fall > 0 && fall > high - last_high;
             STATE(0) = falls ? -1 : 1;
@@ -261,7 +258,7 @@ static double largest(const double *state, int64_t base, int64_t mask, double si
                       int64_t now)
 {
     double best = -INFINITY;
-    for (int64_t back = 0; back < count && now - back >= start; back++)
+    for (int64_t back = 0; back < count && bar_number(state) - back >= start; back++)
         best = larger(best, sign * ring_value(state, base, mask, back, now));
     return best;
 }
@@ -361,7 +358,7 @@ static void step_accumulate(const mlopt_features_step *step, const double *param
         const double last = STATE(0) + STATE(1);
         STATE(2) = STATE(0);
         STATE(3) = STATE(1);
-        STATE(0) = values[lane] = (double)now < NUMBER(1) ? last : last + state[INDEX(0)];
+        STATE(0) = values[lane] = (double)bar_number(state) < NUMBER(1) ? last : last + state[INDEX(0)];
         STATE(1) = 0;
     }
 }
@@ -370,14 +367,15 @@ static void step_output(const mlopt_features_step *step, const double *parameter
                         double *out)
 {
     const int64_t lanes = step->lanes;
+    (void)now;
     for (int64_t lane = 0; lane < step->used; lane++)
-        out[lane] = (double)now < NUMBER(1) ? NAN : state[INDEX(0)];
+        out[lane] = (double)bar_number(state) < NUMBER(1) ? NAN : state[INDEX(0)];
 }
 
 void K(features_update)(const mlopt_features_plan *plan, void *state, const double *bar, double *out)
 {
     mlopt_features_state *header = state;
-    const int64_t now = header->bars;
+    const int64_t now = header->clock;
     for (const mlopt_features_step *step = plan->steps; step < plan->steps + plan->step_count; step++) {
         const double *parameters = (const double *)plan + step->parameters;
         switch (step->kind) {
@@ -417,7 +415,8 @@ void K(features_update)(const mlopt_features_plan *plan, void *state, const doub
     }
     memcpy(header->before, header->last, 5 * sizeof(double));
     memcpy(header->last, bar, 5 * sizeof(double));
-    header->bars = now + 1;
+    header->bars++;
+    header->clock++;
 }
 
 void K(features_history)(const mlopt_features_plan *plan, void *state, size_t bars, const double *bar, double *out,
@@ -435,13 +434,14 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
     for (size_t s = 0; s < symbols; s++) {
         if (ticking && !ticking[s])
             continue;
-        double *group = (double *)states + s / MLOPT_FEATURES_LANES * MLOPT_FEATURES_LANES * (size_t)plan->state_words;
+        double *group = (double *)states + s / MLOPT_FEATURES_LANES * (size_t)mlopt_features_group_words(plan);
         double bar[MLOPT_FEATURES_MOST_COLUMNS + 5];
         for (int64_t field = 0; field < 5 + plan->columns; field++)
             bar[field] = bars[field][s];
         mlopt_features_take(plan, group, (int64_t)(s % MLOPT_FEATURES_LANES), workspace);
         K(features_update)(plan, workspace, bar, out + s * (size_t)plan->outputs);
-        mlopt_features_put(plan, group, (int64_t)(s % MLOPT_FEATURES_LANES), workspace);
+        mlopt_features_put(plan, group, (int64_t)(s % MLOPT_FEATURES_LANES), workspace,
+                           workspace + plan->words_with_values);
     }
 }
 
