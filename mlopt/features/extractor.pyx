@@ -40,7 +40,7 @@ cdef extern from "features/features.h" nogil:
     mlopt_bar_fault mlopt_features_bar_fault(const double *, int64_t)
     double *mlopt_features_columns(const mlopt_features_plan *, void *)
     void mlopt_features_step_back(const mlopt_features_plan *, void *)
-    void mlopt_features_take(const mlopt_features_plan *, const double *, int64_t, double *)
+    void mlopt_features_take(const mlopt_features_plan *, const double *, int64_t, int64_t, double *)
     void mlopt_features_put(const mlopt_features_plan *, double *, int64_t, const double *, double *)
     double *mlopt_features_word(const mlopt_features_plan *, double *, int64_t, int64_t)
     int64_t mlopt_features_group_words(const mlopt_features_plan *)
@@ -105,8 +105,8 @@ cdef class FeatureExtractor:
     extractor is not to be used by two threads at once.
 
     Of many symbols, each gets the same bits as from an extractor of its own.  Eight neighbours that tick together are
-    computed at once, in a third of the time; neighbours that do not, one after another, until they have ticked together
-    in 64 calls again.
+    computed at once, several times as fast; neighbours that do not, one after another, until they have ticked together
+    in a few calls again.
 
     Examples
     --------
@@ -467,7 +467,7 @@ cdef class FeatureExtractor:
         if self.symbols == 1:
             memcpy(state, self.state, 8 * self.state_words)
         else:
-            mlopt_features_take(self.compiled, self.group_of(symbol), symbol % GROUP, state)
+            mlopt_features_take(self.compiled, self.group_of(symbol), symbol % GROUP, 1, state)
 
     cdef void put(self, Py_ssize_t symbol, const double *state) noexcept:
         """Back again."""

@@ -41,7 +41,7 @@ cdef extern from *:
     ctypedef struct mlopt_features_trailer:
         int64_t apart
     mlopt_features_trailer *mlopt_features_trailer_of(const mlopt_features_plan *, const double *)
-    void mlopt_features_take(const mlopt_features_plan *, const double *, int64_t, double *)
+    void mlopt_features_take(const mlopt_features_plan *, const double *, int64_t, int64_t, double *)
     void mlopt_features_put(const mlopt_features_plan *, double *, int64_t, const double *, double *)
     ctypedef struct mlopt_kind_row:
         const char *name
@@ -113,7 +113,7 @@ def group_words(cnp.ndarray words not None):
 def take_symbol(cnp.ndarray words not None, cnp.ndarray group not None, symbol):
     """The state of one symbol of a group, and whether the group's states lie apart."""
     state = np.empty(words[1])
-    mlopt_features_take(plan_of(words), <const double *>cnp.PyArray_DATA(group), symbol,
+    mlopt_features_take(plan_of(words), <const double *>cnp.PyArray_DATA(group), symbol, 1,
                         <double *>cnp.PyArray_DATA(state))
     trailer = mlopt_features_trailer_of(plan_of(words), <const double *>cnp.PyArray_DATA(group))
     return state, trailer.apart != 0

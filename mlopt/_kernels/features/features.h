@@ -327,7 +327,7 @@ typedef struct mlopt_features_trailer {
     int64_t unused[6];
 } mlopt_features_trailer;
 
-#define MLOPT_FEATURES_IN_STEP 64 /* such calls until they are: moving the states costs as much as ten save */
+#define MLOPT_FEATURES_IN_STEP 8 /* such calls until they are: moving the states costs as much as three save */
 
 static inline int64_t mlopt_features_group_words(const mlopt_features_plan *plan)
 {
@@ -346,63 +346,72 @@ static inline double *mlopt_features_word(const mlopt_features_plan *plan, doubl
                                                          : group + word * MLOPT_FEATURES_LANES + symbol;
 }
 
-/* Copies all words of one symbol's state out of an interleaved group, or into it. */
-static inline void mlopt_features_move(const mlopt_features_plan *plan, double *group, int64_t symbol, double *state,
-                                       int into)
+/* Copies the states of `count` symbols of an interleaved group out of it, or into it, word after word. */
+static inline void mlopt_features_move(const mlopt_features_plan *plan, double *group, int64_t symbol, int64_t count,
+                                       double *states, int into)
 {
-    for (int64_t w = 0; w < plan->state_words; w++)
-        *(into ? &group[w * MLOPT_FEATURES_LANES + symbol] : &state[w]) =
-            *(into ? &state[w] : &group[w * MLOPT_FEATURES_LANES + symbol]);
+#define MOVE(word, row)                                                                                                \
+    for (int64_t i = 0; i < count; i++) {                                                                              \
+        double *single = &states[i * plan->state_words + (word)];                                                      \
+        double *grouped = &group[(row) * MLOPT_FEATURES_LANES + symbol + i];                                           \
+        *(into ? grouped : single) = *(into ? single : grouped);                                                       \
+    }
+    int64_t next = 0; /* what a step remembers lies behind the last step's, and has an order of its own */
     for (int64_t s = 0; s < plan->step_count; s++) {
         const mlopt_features_step *step = &plan->steps[s];
         const int64_t rows = mlopt_features_rows(step->kind);
-        for (int64_t i = 0; i < step->lanes; i++)
-            for (int64_t r = 0; r < rows; r++) {
-                double *single = &state[step->state + r * step->lanes + i];
-                double *grouped = &group[(step->state + i * rows + r) * MLOPT_FEATURES_LANES + symbol];
-                *(into ? grouped : single) = *(into ? single : grouped);
-            }
+        if (!rows)
+            continue;
+        for (; next < step->state; next++)
+            MOVE(next, next)
+        for (int64_t node = 0; node < step->lanes; node++)
+            for (int64_t r = 0; r < rows; r++)
+                MOVE(step->state + r * step->lanes + node, step->state + node * rows + r)
+        next = step->state + rows * step->lanes;
     }
+    for (; next < plan->state_words; next++)
+        MOVE(next, next)
+#undef MOVE
 }
 
-/* The state of one symbol of a group, by a clock that counts its bars. */
+/* The states of `count` symbols of a group, one after another, each by a clock that counts its bars. */
 static inline void mlopt_features_take(const mlopt_features_plan *plan, const double *group, int64_t symbol,
-                                       double *state)
+                                       int64_t count, double *states)
 {
-    if (mlopt_features_trailer_of(plan, group)->apart) {
-        const double *from = group + symbol * plan->words_with_values;
-        for (int64_t w = 0; w < plan->state_words; w++)
+    const int apart = mlopt_features_trailer_of(plan, group)->apart != 0;
+    if (!apart)
+        mlopt_features_move(plan, (double *)group, symbol, count, states, 0);
+    for (int64_t i = 0; i < count; i++) {
+        double *state = states + i * plan->state_words;
+        const double *from = group + (symbol + i) * plan->words_with_values;
+        for (int64_t w = 0; w < plan->state_words && apart; w++)
             state[w] = from[w];
-    } else {
-        mlopt_features_move(plan, (double *)group, symbol, state, 0);
-        for (int64_t s = 0; s < plan->step_count; s++) {
+        for (int64_t s = 0; s < plan->step_count && !apart; s++) {
             const mlopt_features_step *step = &plan->steps[s];
             const int64_t *base = (const int64_t *)plan + step->parameters + step->lanes, *mask = base + step->lanes;
-            for (int64_t i = 0; i < step->used && step->kind == MLOPT_FEATURES_push; i++)
-                for (int64_t slot = base[i]; slot <= base[i] + mask[i]; slot++)
-                    state[slot + mask[i] + 1] = state[slot];
+            for (int64_t ring = 0; ring < step->used && step->kind == MLOPT_FEATURES_push; ring++)
+                for (int64_t slot = base[ring]; slot <= base[ring] + mask[ring]; slot++)
+                    state[slot + mask[ring] + 1] = state[slot];
         }
+        mlopt_features_set_clock(plan, state, ((mlopt_features_state *)state)->bars);
     }
-    mlopt_features_set_clock(plan, state, ((mlopt_features_state *)state)->bars);
 }
 
 /* Lays a group's states apart, or interleaves them, by the clock of the first; the workspace holds them in between. */
 static inline void mlopt_features_regroup(const mlopt_features_plan *plan, double *group, int apart, double *workspace)
 {
-    for (int64_t s = 0; s < MLOPT_FEATURES_LANES; s++)
-        mlopt_features_take(plan, group, s, workspace + s * plan->state_words);
-    const int64_t clock = ((mlopt_features_state *)workspace)->clock;
+    mlopt_features_take(plan, group, 0, MLOPT_FEATURES_LANES, workspace);
     *mlopt_features_trailer_of(plan, group) = (mlopt_features_trailer){apart, 0, {0}};
+    const int64_t clock = ((mlopt_features_state *)workspace)->clock;
     for (int64_t s = 0; s < MLOPT_FEATURES_LANES; s++) {
         double *state = workspace + s * plan->state_words;
-        if (apart) {
-            for (int64_t w = 0; w < plan->state_words; w++)
-                group[s * plan->words_with_values + w] = state[w];
-        } else {
+        if (!apart)
             mlopt_features_set_clock(plan, state, clock);
-            mlopt_features_move(plan, group, s, state, 1);
-        }
+        for (int64_t w = 0; w < plan->state_words && apart; w++)
+            group[s * plan->words_with_values + w] = state[w];
     }
+    if (!apart)
+        mlopt_features_move(plan, group, 0, MLOPT_FEATURES_LANES, workspace, 1);
 }
 
 /* Replaces the state of one symbol of a group, which lies apart until all of its symbols tick. */

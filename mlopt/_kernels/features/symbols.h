@@ -364,24 +364,28 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t c
         .bars = bars,
         .out = out,
     };
-    for (size_t first = 0, last; first < count; first = last) {
-        double *group = (double *)states + first / ROW * words;
-        const int how = F(arrange)(plan, group, ticking, first, count - first, workspace);
-        last = first + ROW;
-        if (how == APART)
-            F(walk_apart)(&w, plan, group, ticking, first, count - first);
-        if (how != TOGETHER)
-            continue;
-        w.clock = *header_row(group, MLOPT_FEATURES_CLOCK);
-        /* as many as fill the units, of the groups that follow */
-        for (; last < count && last - first < UNITS * LANES; last += ROW) {
-            double *next = (double *)states + last / ROW * words;
-            if (F(arrange)(plan, next, ticking, last, count - last, workspace) != TOGETHER ||
-                *header_row(next, MLOPT_FEATURES_CLOCK) != w.clock)
-                break;
+    size_t first = 0, last = 0; /* groups that wait to be walked together */
+    for (size_t at = 0; at < count; at += ROW) {
+        double *group = (double *)states + at / ROW * words;
+        const int how = F(arrange)(plan, group, ticking, at, count - at, workspace);
+        const int joins =
+            how == TOGETHER && last - first < UNITS * LANES && *header_row(group, MLOPT_FEATURES_CLOCK) == w.clock;
+        if (first < last && !joins) {
+            F(walk_together)(&w, plan, states, first, last, count);
+            first = last;
         }
-        F(walk_together)(&w, plan, states, first, last, count);
+        if (how == APART)
+            F(walk_apart)(&w, plan, group, ticking, at, count - at);
+        if (how == TOGETHER) {
+            if (first == last) {
+                first = at;
+                w.clock = *header_row(group, MLOPT_FEATURES_CLOCK);
+            }
+            last = at + ROW;
+        }
     }
+    if (first < last)
+        F(walk_together)(&w, plan, states, first, last, count);
 }
 
 #undef WALKER

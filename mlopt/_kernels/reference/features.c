@@ -438,7 +438,7 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
         double bar[MLOPT_FEATURES_MOST_COLUMNS + 5];
         for (int64_t field = 0; field < 5 + plan->columns; field++)
             bar[field] = bars[field][s];
-        mlopt_features_take(plan, group, (int64_t)(s % MLOPT_FEATURES_LANES), workspace);
+        mlopt_features_take(plan, group, (int64_t)(s % MLOPT_FEATURES_LANES), 1, workspace);
         K(features_update)(plan, workspace, bar, out + s * (size_t)plan->outputs);
         mlopt_features_put(plan, group, (int64_t)(s % MLOPT_FEATURES_LANES), workspace,
                            workspace + plan->words_with_values);
