@@ -492,7 +492,8 @@ cdef class FeatureExtractor:
         -------
         float
             The largest difference from the last vector, relative to the larger of the two numbers and of the feature's
-            natural scale: the bar's close for prices, its volume for volumes, 100 for percentages, 1 for pure numbers.
+            natural scale: the bar's close for prices, its volume or a running total for volumes, 100 for percentages, 1
+            for pure numbers.
             NaN against a number counts as infinite.
 
         Raises
@@ -513,6 +514,7 @@ cdef class FeatureExtractor:
         expected = np.empty(len(self.names))
         table_of("reference").features_update_f64(self.compiled, scratch, bar, <double *>cnp.PyArray_DATA(expected))
         last = dict(zip((*FIELDS, *self.columns), bar, strict=False)) | {"typical": bar[3]}
+        last["volumes"] = max(bar[4], *(abs(memory[word]) for word in self.plan.totals), 0.0)
         worst = 0.0
         for feature, now, then in zip(self.features, self.row(which).tolist(), expected.tolist(), strict=True):
             if now == then or (math.isnan(now) and math.isnan(then)):
@@ -736,7 +738,7 @@ def natural_scale(feature, last):
     unit = feature.family.unit
     if unit == "input":
         return abs(last[feature.inputs[0]])
-    return {"price": last["close"], "percent": 100.0, "1": 1.0, "volume": last["volume"]}[unit]
+    return {"price": last["close"], "percent": 100.0, "1": 1.0, "volume": last["volumes"]}[unit]
 
 
 cdef void fill(double *out, Py_ssize_t count, double value) noexcept nogil:

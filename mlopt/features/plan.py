@@ -45,13 +45,14 @@ def empty_words(count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 class Plan:
     """A compiled feature set: constant, and shared by everything that streams it.
 
-    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `ready` the first
-    bar of each output.
+    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `totals` the words of
+    the state that are running totals, `ready` the first bar of each output.
     """
 
     words: np.ndarray[Any, np.dtype[np.int64]]
     initial: np.ndarray[Any, np.dtype[np.float64]]
     values: int
+    totals: tuple[int, ...]
     ready: np.ndarray[Any, np.dtype[np.int64]]
 
     @property
@@ -277,7 +278,9 @@ class _Compiler:
         for first, count, number in self.initial:
             initial[first : first + count] = number
         words.flags.writeable = initial.flags.writeable = False
-        return Plan(words, initial, self.values, np.array([x.ready for x in self.outputs]))
+        running = [step for step in self.steps if kinds[step[0]] == KINDS["accumulate"]]
+        totals = tuple(step[5] + i for step in running for i in range(step[2]))
+        return Plan(words, initial, self.values, totals, np.array([x.ready for x in self.outputs]))
 
 
 def _bar_values(nodes: Iterable[Node]) -> list[Value]:

@@ -61,7 +61,7 @@ def symbols(tier, plan, bars, groups, ticking=None):
 
 
 def groups_of(plan, count):
-    """The states of so many symbols, as they start: LANES of them interleaved word by word, a trailer of zeros behind."""
+    """The states of so many symbols, as they start: LANES of them interleaved word by word, then a trailer of zeros."""
     groups = np.zeros((-(-count // LANES), group_words(plan.words)))
     groups[:, : LANES * len(plan.initial)] = np.repeat(plan.initial, LANES)
     memory = empty_words(groups.size).reshape(groups.shape)

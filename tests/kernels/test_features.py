@@ -22,7 +22,7 @@ from mlopt._kernels.register import Kernel, available_tiers
 from mlopt.features import FAMILIES
 from mlopt.features.definitions import parse_feature
 from mlopt.features.families import DEFAULT_FEATURES
-from mlopt.features.layout import LANES, history_words, symbols_words
+from mlopt.features.layout import history_words, symbols_words
 
 BOUND = 1e-11
 # every kind of step at its shortest, two series of the caller's among them
