@@ -45,8 +45,8 @@ def empty_words(count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 class Plan:
     """A compiled feature set: constant, and shared by everything that streams it.
 
-    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `totals` the words of
-    the state that are running totals, `ready` the first bar of each output.
+    `words` are the plan, `initial` the state it starts from, `values` what comes behind the state, `totals` the words
+    of the state that are running totals, `ready` the first bar of each output.
     """
 
     words: np.ndarray[Any, np.dtype[np.int64]]
@@ -149,6 +149,7 @@ class _Compiler:
             self.emit_extrema(nodes)
             return
         results, lanes = KINDS[kind].results, _round_up(len(nodes))
+        nodes = sorted(nodes, key=lambda node: [self.slots[x] for x in node.inputs])  # neighbours share sources
         first = self.emit(
             kind,
             [[self.slots[x] for x in node.inputs] for node in nodes],
