@@ -160,7 +160,7 @@ MLOPT_INLINE void history_recurrence(KIND_ARGUMENTS)
                     leaving[lane] = F(load)(ring[lane] + t);
                 F(transpose)(leaving);
             }
-            MLOPT_ROLLED
+            MLOPT_UNROLL_FULLY
             for (size_t j = 0; j < LANES; j++) {
                 V now_x[3], now_out[3];
                 MLOPT_UNROLL_FULLY
