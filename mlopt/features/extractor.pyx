@@ -174,7 +174,7 @@ cdef class FeatureExtractor:
             self.memory = empty_words(-(-symbols // GROUP) * mlopt_features_group_words(self.compiled))
             self.workspace = empty_words(mlopt_features_symbols_words(self.compiled))
             self.vector = empty_words(symbols * len(names)).reshape(symbols, len(names))
-        self.scratch = None  # made when it is needed: it is as large as the state
+        self.scratch = None  # of peek, made when it is needed: the state once more, or a group's
         self.peeked = None
         self.held = {}  # of several symbols, the last good row of those whose row was made NaN by a bad bar
         self.state = <double *>cnp.PyArray_DATA(self.memory)
@@ -262,13 +262,7 @@ cdef class FeatureExtractor:
             return self.update_symbols((open, high, low, close, volume, *columns), timestamp, where, table)
         if where is not None:
             raise ValueError("where is for extractors of several symbols")
-        bar[0] = as_double(open)
-        bar[1] = as_double(high)
-        bar[2] = as_double(low)
-        bar[3] = as_double(close)
-        bar[4] = as_double(volume)
-        if columns or self.fields > 5:
-            self.take_columns(columns, bar)
+        self.take_bar(open, high, low, close, volume, columns, bar)
         fault = mlopt_features_bar_fault(bar, self.fields - 5)
         if timestamp is not None:
             header = <mlopt_features_state *>self.state
@@ -282,9 +276,15 @@ cdef class FeatureExtractor:
         table.features_update_f64(self.compiled, self.state, bar, self.out)
         return self.vector_view
 
-    cdef int take_columns(self, tuple columns, double *bar) except -1:
+    cdef inline int take_bar(self, open, high, low, close, volume, tuple columns, double *bar) except -1:
+        """The numbers of a bar, where there is one symbol."""
         cdef Py_ssize_t i
-        if len(columns) != len(self.columns):
+        bar[0] = as_double(open)
+        bar[1] = as_double(high)
+        bar[2] = as_double(low)
+        bar[3] = as_double(close)
+        bar[4] = as_double(volume)
+        if len(columns) != self.fields - 5:
             raise TypeError(f"a bar has {len(columns)} columns behind its volume, expected {len(self.columns)}: "
                             f"{', '.join(self.columns) or 'none'}")
         for i in range(len(columns)):
@@ -320,26 +320,21 @@ cdef class FeatureExtractor:
         """The features that :meth:`update` would return, leaving the state as it is.
 
         For a bar that is still forming.  Parameters and errors as for :meth:`update`; the array returned is another one
-        than update's, read-only too and overwritten by the next peek.  Copies the state once.
+        than update's, read-only too and overwritten by the next peek.  Copies the state.
         """
         cdef double[MOST_FIELDS] bar
         cdef const mlopt_kernels *table = current_table()
         cdef mlopt_bar_fault fault
         if self.scratch is None:
-            self.scratch = empty_words(len(self.memory))
+            words = self.state_words + self.plan.values
+            self.scratch = empty_words(words if self.symbols == 1 else mlopt_features_group_words(self.compiled))
             self.peeked = empty_words(self.vector.size).reshape((<object>self.vector).shape)
             self.peeked_view = read_only(self.peeked)
         if self.symbols > 1:
             return self.peek_symbols((open, high, low, close, volume, *columns), where, table)
         if where is not None:
             raise ValueError("where is for extractors of several symbols")
-        bar[0] = as_double(open)
-        bar[1] = as_double(high)
-        bar[2] = as_double(low)
-        bar[3] = as_double(close)
-        bar[4] = as_double(volume)
-        if columns or self.fields > 5:
-            self.take_columns(columns, bar)
+        self.take_bar(open, high, low, close, volume, columns, bar)
         fault = mlopt_features_bar_fault(bar, self.fields - 5)
         if fault != MLOPT_BAR_GOOD:
             return self.refuse(fault, bar, self.vector_view)
@@ -352,7 +347,9 @@ cdef class FeatureExtractor:
 
     cdef update_symbols(self, tuple values, timestamp, where, const mlopt_kernels *table):
         cdef const double *bars[MOST_FIELDS]
-        cdef cnp.ndarray ticking = None, times = None
+        cdef cnp.ndarray ticking, times
+        cdef const uint8_t *ticks = NULL
+        cdef double *workspace = <double *>cnp.PyArray_DATA(self.workspace)
         cdef list kept = self.symbol_columns(values, bars)
         ticking, failing = self.good_symbols(bars, where)
         if timestamp is not None:
@@ -366,7 +363,10 @@ cdef class FeatureExtractor:
                 ticking = (~late if ticking is None else ticking.view(bool) & ~late).view(np.uint8)
             for symbol in np.arange(self.symbols) if ticking is None else np.flatnonzero(ticking):
                 self.header_word(symbol, 1)[0] = times[symbol]
-        self.run_symbols(table, self.state, bars, ticking, self.out)
+        if ticking is not None:
+            ticks = <const uint8_t *>cnp.PyArray_DATA(ticking)
+        with nogil:
+            table.features_symbols_f64(self.compiled, self.state, <size_t>self.symbols, bars, ticks, self.out, workspace)
         if self.held:
             for symbol in np.arange(self.symbols) if ticking is None else np.flatnonzero(ticking):
                 self.held.pop(symbol, None)
@@ -382,26 +382,33 @@ cdef class FeatureExtractor:
         return self.vector if self.symbols == 1 else self.held.get(symbol, self.vector[symbol])
 
     cdef peek_symbols(self, tuple values, where, const mlopt_kernels *table):
+        """Group after group, on a copy of its states."""
         cdef const double *bars[MOST_FIELDS]
         cdef list kept = self.symbol_columns(values, bars)
+        cdef cnp.ndarray ticking, failing
+        cdef double *scratch = <double *>cnp.PyArray_DATA(self.scratch)
+        cdef double *out = <double *>cnp.PyArray_DATA(self.peeked)
+        cdef double *workspace = <double *>cnp.PyArray_DATA(self.workspace)
+        cdef const uint8_t *ticks = NULL
+        cdef Py_ssize_t first, field, width = len(self.names)
         ticking, failing = self.good_symbols(bars, where)
-        memcpy(cnp.PyArray_DATA(self.scratch), self.state, cnp.PyArray_NBYTES(self.memory))
+        if ticking is not None:
+            ticks = <const uint8_t *>cnp.PyArray_DATA(ticking)
         self.peeked[:] = self.vector
         for symbol, row in self.held.items():
             self.peeked[symbol] = row
-        self.run_symbols(table, <double *>cnp.PyArray_DATA(self.scratch), bars, ticking,
-                         <double *>cnp.PyArray_DATA(self.peeked))
+        for first in range(0, self.symbols, GROUP):
+            memcpy(scratch, self.group_of(first), 8 * mlopt_features_group_words(self.compiled))
+            table.features_symbols_f64(self.compiled, scratch, min(<Py_ssize_t>GROUP, self.symbols - first), bars, ticks,
+                                       out + first * width, workspace)
+            for field in range(self.fields):
+                bars[field] += GROUP
+            if ticks != NULL:
+                ticks += GROUP
         if failing is not None and self.bad_policy == ON_BAD_SKIP:
             self.peeked[failing] = np.nan
         del kept
         return self.peeked_view
-
-    cdef void run_symbols(self, const mlopt_kernels *table, double *states, const double **bars, cnp.ndarray ticking,
-                          double *out):
-        cdef const uint8_t *ticks = NULL if ticking is None else <const uint8_t *>cnp.PyArray_DATA(ticking)
-        cdef double *workspace = <double *>cnp.PyArray_DATA(self.workspace)
-        with nogil:
-            table.features_symbols_f64(self.compiled, states, <size_t>self.symbols, bars, ticks, out, workspace)
 
     cdef list symbol_columns(self, tuple values, const double **bars):
         """Every field's numbers as a contiguous array, and where each begins."""

@@ -139,7 +139,7 @@ def measure_feature_history(row: Row, options: Options) -> None:
     whole = FeatureExtractor()
     talib = peers.find("talib") if options.peers else None
     contest = Contest(ours=calls(lambda: whole.transform(bars)), limits=[fma("float64")])
-    # once a large block was freed, glibc keeps the pages of smaller ones: TA-Lib's fresh outputs do not fault every time
+    # once a large block was freed, glibc keeps the pages of smaller ones: no faults whenever TA-Lib makes an output
     np.ones(1 << 21).sum()
     if talib is not None:
         compute, names, functions = talib_batches(talib, bars, whole.names)
