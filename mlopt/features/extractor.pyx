@@ -22,7 +22,7 @@ from mlopt.features.state import StateFormat
 cnp.import_array()
 
 
-cdef extern from "features/features.h" nogil:
+cdef extern from "features/groups.h" nogil:
     ctypedef int mlopt_bar_fault
     enum:
         MLOPT_BAR_GOOD
@@ -366,7 +366,7 @@ cdef class FeatureExtractor:
         if ticking is not None:
             ticks = <const uint8_t *>cnp.PyArray_DATA(ticking)
         with nogil:
-            table.features_symbols_f64(self.compiled, self.state, <size_t>self.symbols, bars, ticks, self.out, workspace)
+            table.features_symbols_f64(self.compiled, self.state, self.symbols, bars, ticks, self.out, workspace)
         if self.held:
             for symbol in np.arange(self.symbols) if ticking is None else np.flatnonzero(ticking):
                 self.held.pop(symbol, None)
@@ -390,7 +390,7 @@ cdef class FeatureExtractor:
         cdef double *out = <double *>cnp.PyArray_DATA(self.peeked)
         cdef double *workspace = <double *>cnp.PyArray_DATA(self.workspace)
         cdef const uint8_t *ticks = NULL
-        cdef Py_ssize_t first, field, width = len(self.names)
+        cdef Py_ssize_t first, some, field, width = len(self.names)
         ticking, failing = self.good_symbols(bars, where)
         if ticking is not None:
             ticks = <const uint8_t *>cnp.PyArray_DATA(ticking)
@@ -399,8 +399,8 @@ cdef class FeatureExtractor:
             self.peeked[symbol] = row
         for first in range(0, self.symbols, GROUP):
             memcpy(scratch, self.group_of(first), 8 * mlopt_features_group_words(self.compiled))
-            table.features_symbols_f64(self.compiled, scratch, min(<Py_ssize_t>GROUP, self.symbols - first), bars, ticks,
-                                       out + first * width, workspace)
+            some = min(<Py_ssize_t>GROUP, self.symbols - first)
+            table.features_symbols_f64(self.compiled, scratch, some, bars, ticks, out + first * width, workspace)
             for field in range(self.fields):
                 bars[field] += GROUP
             if ticks != NULL:

@@ -11,7 +11,7 @@ cnp.import_array()
 
 cdef extern from *:
     """
-    #include "features/features.h"
+    #include "features/groups.h"
 
     typedef struct mlopt_kind_row {
         const char *name, *kind_class;

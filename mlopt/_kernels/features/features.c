@@ -1,4 +1,4 @@
-#include "features.h"
+#include "groups.h"
 
 #include "../simd/simd.h"
 

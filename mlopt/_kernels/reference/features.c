@@ -5,7 +5,7 @@
  * they take one step of their recursion. */
 #include "reference.h"
 
-#include "../features/features.h"
+#include "../features/groups.h"
 
 #include <string.h>
 
