@@ -47,6 +47,8 @@ cdef extern from "signatures.h" nogil:
                                              double *) noexcept
     ctypedef void mlopt_features_symbols_f64(const mlopt_features_plan *, void *, size_t, const double **,
                                              const uint8_t *, double *, double *) noexcept
+    ctypedef void mlopt_statistics_update_f64(size_t, const double *, double *, size_t) noexcept
+    ctypedef void mlopt_standard_spans_f64(size_t, const double *, size_t, double *) noexcept
 
     # gemm
     ctypedef struct mlopt_gemm_blocks:
@@ -172,6 +174,8 @@ cdef extern from "dispatch.h" nogil:
         mlopt_features_update_f64 *features_update_f64
         mlopt_features_history_f64 *features_history_f64
         mlopt_features_symbols_f64 *features_symbols_f64
+        mlopt_statistics_update_f64 *statistics_update_f64
+        mlopt_standard_spans_f64 *standard_spans_f64
 
     ctypedef struct mlopt_kernel_info:
         const char *family

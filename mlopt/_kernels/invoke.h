@@ -67,6 +67,8 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
 /* Rows of one type only. */
 #define MLOPT_INVOCATIONS_F64                                                                                          \
     INVOKE(features_update, f64, ((const struct mlopt_features_plan *)p[0], p[1], p[2], p[3]))                         \
+    INVOKE(statistics_update, f64, (n, p[0], p[1], step[1]))                                                           \
+    INVOKE(standard_spans, f64, (n, p[0], step[0], p[1]))                                                              \
     INVOKE(features_history, f64, ((const struct mlopt_features_plan *)p[0], p[1], n, p[2], p[3], p[4]))               \
     /* the addresses of the columns are operand 2 */                                                                   \
     INVOKE(features_symbols, f64,                                                                                      \

@@ -149,5 +149,8 @@ typedef void mlopt_features_history_f64(const struct mlopt_features_plan *plan, 
 typedef void mlopt_features_symbols_f64(const struct mlopt_features_plan *plan, void *states, size_t symbols,
                                         const double *const *bars, const uint8_t *ticking, double *out,
                                         double *workspace);
+/* statistics: rows of `row` numbers each (features/statistics.h) */
+typedef void mlopt_statistics_update_f64(size_t n, const double *x, double *statistics, size_t row);
+typedef void mlopt_standard_spans_f64(size_t n, const double *statistics, size_t row, double *span);
 
 #endif

@@ -6,7 +6,11 @@ from numbers import Real
 import numpy as np
 
 cimport numpy as cnp
-from libc.math cimport INFINITY, NAN, sqrt
+from libc.math cimport INFINITY, NAN
+from libc.string cimport memcpy
+
+from mlopt._kernels.core cimport current_table
+from mlopt._kernels.dispatch cimport mlopt_kernels
 
 from mlopt.features.plan import empty_words
 
@@ -103,7 +107,6 @@ cdef class Scaler:
     cdef cnp.ndarray statistics
     cdef double *count
     cdef double *mean
-    cdef double *squares
     cdef double *smallest
     cdef double *largest
     cdef double *median
@@ -133,8 +136,7 @@ cdef class Scaler:
         self.span = self.shift + self.features
         self.count = <double *>cnp.PyArray_DATA(self.statistics)
         self.mean = self.count + self.features
-        self.squares = self.mean + self.features
-        self.smallest = self.squares + self.features
+        self.smallest = self.mean + 2 * self.features
         self.largest = self.smallest + self.features
         self.median = self.largest + self.features
         self.distance = self.median + self.features
@@ -202,7 +204,7 @@ cdef class Scaler:
         if self.kind == ROBUST:
             raise ValueError("update is not for method='robust': the quantiles of a stream are not kept; use fit")
         cdef Py_ssize_t rows = self.check_numbers(x)
-        self.learn(<const double *>cnp.PyArray_DATA(x), rows)
+        self.learn(current_table(), <const double *>cnp.PyArray_DATA(x), rows)
         return self
 
     def fit(self, x):
@@ -210,7 +212,7 @@ cdef class Scaler:
         cdef Py_ssize_t rows = self.check_numbers(x)
         quantiles = self.quantiles(x) if self.kind == ROBUST else np.nan
         self.reset()
-        self.learn(<const double *>cnp.PyArray_DATA(x), rows)
+        self.learn(current_table(), <const double *>cnp.PyArray_DATA(x), rows)
         self.statistics[5:] = quantiles
         return self
 
@@ -234,21 +236,11 @@ cdef class Scaler:
                 result[:, i] = median, upper - lower
         return result
 
-    cdef void learn(self, const double *x, Py_ssize_t rows) noexcept nogil:
-        cdef Py_ssize_t _row, i, n = self.features
-        cdef double value, difference
+    cdef void learn(self, const mlopt_kernels *table, const double *x, Py_ssize_t rows) noexcept nogil:
+        cdef Py_ssize_t _row, n = self.features
         self.stale = True
         for _row in range(rows):
-            for i in range(n):
-                value = x[i]
-                if value != value:
-                    continue
-                self.count[i] += 1
-                difference = value - self.mean[i]
-                self.mean[i] += difference / self.count[i]
-                self.squares[i] += difference * (value - self.mean[i])
-                self.smallest[i] = value if value < self.smallest[i] else self.smallest[i]
-                self.largest[i] = value if value > self.largest[i] else self.largest[i]
+            table.statistics_update_f64(n, x, self.count, n)
             x += n
 
     def transform(self, x, out=None):
@@ -297,7 +289,7 @@ cdef class Scaler:
         if not cnp.PyArray_ISWRITEABLE(out):
             raise ValueError("out must be writeable")
         if self.stale:
-            self.rescale()
+            self.rescale(current_table())
         cdef const double *values = <const double *>cnp.PyArray_DATA(x)
         if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
             self.scale(values, <float *>cnp.PyArray_DATA(out), rows, back)
@@ -305,24 +297,25 @@ cdef class Scaler:
             self.scale(values, <double *>cnp.PyArray_DATA(out), rows, back)
         return out
 
-    cdef void rescale(self) noexcept nogil:
+    cdef void rescale(self, const mlopt_kernels *table) noexcept nogil:
         """What the statistics make of a number x: (x - shift) / span."""
         cdef Py_ssize_t i
         cdef double span
+        self.stale = False
+        if self.kind == STANDARD:
+            memcpy(self.shift, self.mean, self.features * sizeof(double))
+            table.standard_spans_f64(self.features, self.count, self.features, self.span)
+            return
         for i in range(self.features):
             if self.kind == MINMAX:
                 self.shift[i] = self.smallest[i]
                 span = self.largest[i] - self.smallest[i]
-            elif self.kind == ROBUST:
+            else:
                 self.shift[i] = self.median[i]
                 # many equal values: the quantiles meet, though the feature varied
                 span = 1 if self.distance[i] == 0 and self.smallest[i] < self.largest[i] else self.distance[i]
-            else:
-                self.shift[i] = self.mean[i]
-                span = sqrt(self.squares[i] / self.count[i])
             # what never varied becomes 0, or stays NaN; what was never seen becomes NaN
             self.span[i] = NAN if self.count[i] == 0 else span if span > 0 else INFINITY
-        self.stale = False
 
     cdef void scale(self, const double *x, real *out, Py_ssize_t rows, bint back) noexcept nogil:
         cdef Py_ssize_t _row, i, n = self.features

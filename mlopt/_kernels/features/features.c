@@ -47,5 +47,6 @@ MLOPT_INLINE extrema_levels extrema_levels_of(const mlopt_features_step *step, c
 #include "one_bar.h"
 #include "history.h"
 #include "symbols.h"
+#include "statistics.h"
 
 #include "../simd/real_end.h"

@@ -445,4 +445,28 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t s
     }
 }
 
+void K(statistics_update)(size_t n, const double *x, double *statistics, size_t row)
+{
+    for (size_t i = 0; i < n; i++) {
+        double *count = statistics + i, *mean = count + row, *squares = mean + row;
+        double *smallest = squares + row, *largest = smallest + row;
+        if (isnan(x[i]))
+            continue;
+        const double deviation = x[i] - *mean;
+        *count += 1;
+        *mean += deviation / *count;
+        *squares += deviation * (x[i] - *mean);
+        *smallest = smaller(x[i], *smallest);
+        *largest = larger(x[i], *largest);
+    }
+}
+
+void K(standard_spans)(size_t n, const double *statistics, size_t row, double *span)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double count = statistics[i], deviation = sqrt(statistics[2 * row + i] / (count > 1 ? count : 1));
+        span[i] = count == 0 ? NAN : deviation > 0 ? deviation : INFINITY;
+    }
+}
+
 #include "../simd/real_end.h"
