@@ -2,7 +2,7 @@
  * them. All symbols of such a group tick, by one clock: their windows lie at the same place of their rings. */
 
 /* Vectors of symbols that are walked at once: what a node's parameters say is read once for all of them. */
-#define UNITS 2
+#define UNITS 4
 
 typedef struct symbols {
     int64_t outputs, columns;
@@ -13,7 +13,8 @@ typedef struct symbols {
     const double *const *bars;
     size_t first, some; /* the symbol in the first lane, and how many there are in all lanes */
     double *out;
-    int64_t ahead; /* words from a unit's states to those of the unit that is walked next in its place */
+    int from_memory; /* the states are more than caches hold: rows that follow one another are asked for as well */
+    int64_t ahead;   /* words from a unit's states to those of the unit that is walked next in its place */
     int64_t clock;
     V bar[UNITS]; /* each symbol's number of the bar */
 } symbols;
@@ -146,7 +147,8 @@ MLOPT_INLINE void symbols_recurrence(KIND_ARGUMENTS)
                 x[s] = F(load)(value_row(w, u, INDEX(s)));
             MLOPT_UNROLL_FULLY
             for (int r = 0; r < states; r++) {
-                __builtin_prefetch(memory + r * ROW + w->ahead, 0, 2);
+                if (w->from_memory)
+                    __builtin_prefetch(memory + r * ROW + w->ahead, 0, 2);
                 row[r] = F(load)(memory + r * ROW);
             }
             if (rings)
@@ -357,6 +359,7 @@ void K(features_symbols)(const mlopt_features_plan *plan, void *states, size_t c
 {
     const size_t words = (size_t)mlopt_features_group_words(plan);
     symbols w = {
+        .from_memory = count / ROW * words > (size_t)6 << 20, /* 48 MiB */
         .outputs = plan->outputs,
         .columns = plan->columns,
         .state_words = plan->state_words,
