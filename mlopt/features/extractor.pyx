@@ -1,6 +1,5 @@
 """Streaming features: one bar in, one vector of features out, in constant time."""
 import math
-from zlib import crc32
 
 import numpy as np
 
@@ -654,7 +653,7 @@ cdef class FeatureExtractor:
         rows = np.array([self.row(each) for each in which])
         for i, each in enumerate(which):
             self.take(each, <double *>cnp.PyArray_DATA(states) + <Py_ssize_t>i * self.state_words)
-        return STATE.pack((self.digest(), len(which)), states.tobytes() + rows.tobytes())
+        return STATE.pack((self.plan.digest, len(which)), states.tobytes() + rows.tobytes())
 
     def set_state(self, state, symbol=None):
         """Continue from a state that :meth:`get_state` returned.
@@ -674,7 +673,7 @@ cdef class FeatureExtractor:
         cdef cnp.ndarray states
         which = range(self.symbols) if symbol is None else [self.check_symbol(symbol)]
         fields, payload = STATE.unpack(state)
-        if fields[0] != self.digest():
+        if fields[0] != self.plan.digest:
             raise ValueError("state is of an extractor of other features")
         if fields[1] != len(which):
             raise ValueError(f"state is of {fields[1]} symbols, expected {len(which)}")
@@ -690,10 +689,6 @@ cdef class FeatureExtractor:
             self.held.pop(each, None)
         rows = numbers[words:].reshape(len(which), len(self.names))
         self.vector.reshape(self.symbols, len(self.names))[list(which)] = rows
-
-    cdef digest(self):
-        """Tells plans of different layout apart."""
-        return crc32(self.words)
 
     def __reduce__(self):
         return restore, (type(self), self.specification, self.symbols, self.columns, self.on_bad, self.get_state())

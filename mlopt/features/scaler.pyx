@@ -1,6 +1,4 @@
 """Scaling of feature vectors by statistics that are fitted once or kept running."""
-import struct
-import zlib
 from numbers import Real
 
 import numpy as np
@@ -13,6 +11,7 @@ from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport mlopt_kernels
 
 from mlopt.features.plan import empty_words
+from mlopt.features.state import StateFormat
 
 cnp.import_array()
 
@@ -23,8 +22,7 @@ cdef enum:
 
 METHODS = ("standard", "minmax", "robust")  # in the order of the enum
 QUARTILES = (25.0, 75.0)
-STATE_HEADER = struct.Struct("<4sIIIddI")  # magic, version, method, features, quantile_range, checksum
-STATE_MAGIC, STATE_VERSION = b"mlSC", 2
+STATE = StateFormat(b"mlSC", 3, "IIdd", "Scaler.get_state")  # method, features, quantile_range
 
 ctypedef fused real:
     float
@@ -347,9 +345,7 @@ cdef class Scaler:
 
     def get_state(self):
         """The statistics, as bytes that :meth:`set_state` takes."""
-        payload = self.statistics.tobytes()
-        return STATE_HEADER.pack(STATE_MAGIC, STATE_VERSION, self.kind, self.features, *self.quantile_range,
-                                 zlib.crc32(payload)) + payload
+        return STATE.pack((self.kind, self.features, *self.quantile_range), self.statistics.tobytes())
 
     def set_state(self, state):
         """Continue from statistics that :meth:`get_state` of a scaler of the same kind returned.
@@ -359,20 +355,13 @@ cdef class Scaler:
         ValueError
             If it is not such a state or damaged; nothing has changed then.
         """
-        data = memoryview(state).cast("B")
-        if len(data) < STATE_HEADER.size or data[:4] != STATE_MAGIC:
-            raise ValueError("state is not what Scaler.get_state returns")
-        _, version, kind, features, low, high, checksum = STATE_HEADER.unpack_from(data)
-        payload = data[STATE_HEADER.size:]
-        if version != STATE_VERSION:
-            raise ValueError(f"state has version {version}, expected {STATE_VERSION}")
+        fields, payload = STATE.unpack(state)
+        kind, features, low, high = fields[:4]
         if (kind, features, (low, high)) != (self.kind, self.features, self.quantile_range):
             method = METHODS[kind] if kind < len(METHODS) else kind
             raise ValueError(f"state is of a scaler of {features} features, method {method!r}, quantile_range "
                              f"{(low, high)}; expected {self.features}, {self.method!r}, {self.quantile_range}")
-        if len(payload) != self.statistics.nbytes or zlib.crc32(payload) != checksum:
-            raise ValueError("state is damaged: its length or checksum does not match")
-        self.statistics[:] = np.frombuffer(payload, np.float64).reshape(7, -1)
+        self.statistics[:] = STATE.numbers(fields, payload, self.statistics.size).reshape(7, -1)
         self.stale = True
 
     def __reduce__(self):

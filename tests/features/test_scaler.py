@@ -172,9 +172,9 @@ def test_state(table):
         (b"", "not what Scaler.get_state returns"),
         (Scaler(7).get_state(), "method 'standard'"),
         (Scaler(6, "minmax").get_state(), "of 6 features"),
-        (state[:-8], "damaged"),
+        (state[:-8], f"{8 * 7 * 7 - 8} bytes behind its header, expected {8 * 7 * 7}"),
         (state[:-1] + bytes([state[-1] ^ 1]), "damaged"),
-        (state[:4] + b"\1" + state[5:], "state has version 1, expected 2"),
+        (state[:4] + b"\1" + state[5:], "state has version 1, expected 3"),
         (state[:8] + b"\7" + state[9:], "method 7"),
     ):
         with pytest.raises(ValueError, match=message):
