@@ -56,11 +56,20 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(softmax_columns, type, (n, m, p[0], (ptrdiff_t)step[0], p[1], (ptrdiff_t)step[1]))                          \
     /* nn: the activation is dims[2]; steps are row lengths */                                                         \
     INVOKE(dense, type, (n, m, p[0], p[1], step[1], p[2], (mlopt_activation)c->dims[2], p[3], p[4]))                   \
+    /* operands: layers, steps, packed, lengths of it; steps, x, out */                                                \
+    INVOKE_RESULT(packed_plan, type, (n, (const void *)p[0], (void *)p[1], p[2], (size_t *)c->operands[3]))            \
+    INVOKE(packed_run, type, (n, (const void *)p[0], p[1], p[2]))                                                      \
     INVOKE(dense_backward, type, (n, m, p[0], step[0], p[1], (mlopt_activation)c->dims[2], p[2], p[3]))                \
     INVOKE(outer, type, (n, m, p[0], p[1], p[2], step[2]))                                                             \
     INVOKE(bias_activation, type, (n, m, p[0], (mlopt_activation)c->dims[2], p[1], step[1], p[2], step[2]))            \
     INVOKE(activation_backward, type, (n, m, (mlopt_activation)c->dims[2], p[0], step[0], p[1], step[1], p[2]))        \
     INVOKE_RESULT(loss, type, (n, m, p[0], step[0], p[1], step[1], (T)c->number, p[2], step[2]))                       \
+    INVOKE_RESULT(huber, type,                                                                                         \
+                  (n, m, p[0], step[0], p[1], step[1], (T)1.25, (T)c->number, p[2], step[2]))                          \
+    INVOKE(layer_norm, type, (n, m, p[0], p[1], (T)1e-5, p[2], step[2], p[3], step[3], p[4]))                          \
+    INVOKE(layer_norm_backward, type, (n, m, p[0], p[1], step[1], p[2], p[3], step[3], p[4], p[5]))                    \
+    /* the key is dims[2] */                                                                                           \
+    INVOKE(dropout, type, (n, m, c->dims[2], c->number, p[0], step[0], p[1], step[1]))                                 \
     INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \
     INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
 

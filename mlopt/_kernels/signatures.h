@@ -104,6 +104,28 @@ typedef enum mlopt_activation {
     /* z = x w + bias, out = f(z); one sample */                                                                       \
     typedef void mlopt_dense_##type(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_row,               \
                                     const T *bias, mlopt_activation activation, T *z, T *out);                         \
+    /* a chain of such layers, each taking what the one before put out */                                             \
+    typedef struct mlopt_packed_layer_##type {                                                                         \
+        size_t inputs, outputs;                                                                                        \
+        const T *w, *bias;                                                                                             \
+        size_t w_row;                                                                                                  \
+        T *z, *out;  /* the sums and what the activation makes of them: may be one */                                  \
+        size_t room; /* elements that may be written at z */                                                           \
+        mlopt_activation activation;                                                                                   \
+    } mlopt_packed_layer_##type;                                                                                       \
+    /* a part of a layer, made by packed_plan; x or out NULL: the chain's own */                                       \
+    typedef struct mlopt_packed_step_##type {                                                                          \
+        void (*run)(const struct mlopt_packed_step_##type *step, const T *x, T *out);                                  \
+        const T *x, *weights;                                                                                          \
+        T *out;                                                                                                        \
+        size_t inputs, first, last; /* last: elements of its last vector that are stored */                            \
+        T floor;                                                                                                       \
+        mlopt_activation activation;                                                                                   \
+    } mlopt_packed_step_##type;                                                                                        \
+    /* the number of steps, and elements of packed; steps NULL: only these */                                          \
+    typedef size_t mlopt_packed_plan_##type(size_t count, const mlopt_packed_layer_##type *layers,                     \
+                                            mlopt_packed_step_##type *steps, T *packed, size_t *packed_length);        \
+    typedef void mlopt_packed_run_##type(size_t count, const mlopt_packed_step_##type *steps, const T *x, T *out);     \
     /* out = f'(saved) (w delta); one sample */                                                                        \
     typedef void mlopt_dense_backward_##type(size_t inputs, size_t outputs, const T *w, size_t w_row, const T *delta,  \
                                              mlopt_activation activation, const T *saved, T *out);                     \
@@ -119,6 +141,20 @@ typedef enum mlopt_activation {
     /* the sum of the losses; delta, where given, is scale times its gradient */                                       \
     typedef double mlopt_loss_##type(size_t rows, size_t columns, const T *output, size_t output_row, const T *target, \
                                      size_t target_row, T scale, T *delta, size_t delta_row);                          \
+    typedef double mlopt_huber_##type(size_t rows, size_t columns, const T *output, size_t output_row,                 \
+                                      const T *target, size_t target_row, T threshold, T scale, T *delta,              \
+                                      size_t delta_row);                                                               \
+    /* normed = (z + bias - mean) / deviation of every row, z = gain normed */                                         \
+    typedef void mlopt_layer_norm_##type(size_t rows, size_t columns, const T *bias, const T *gain, T eps, T *z,       \
+                                         size_t z_row, T *normed, size_t normed_row, T *inverse_deviations);           \
+    /* delta, the gradient of gain normed, becomes that of the z given above; its column sums, and the gain's gradient \
+     */                                                                                                                \
+    typedef void mlopt_layer_norm_backward_##type(size_t rows, size_t columns, const T *gain, const T *normed,         \
+                                                  size_t normed_row, const T *inverse_deviations, T *delta,            \
+                                                  size_t delta_row, T *gain_sums, T *bias_sums);                       \
+    /* out = x / (1 - rate), or 0 for a share `rate` of the elements that the key chooses */                           \
+    typedef void mlopt_dropout_##type(size_t rows, size_t columns, uint64_t key, double rate, const T *x,              \
+                                      size_t x_row, T *out, size_t out_row);                                           \
     typedef struct mlopt_adamw_rates_##type {                                                                          \
         T decay;           /* 1 - lr * weight_decay */                                                                 \
         T beta1_rest;      /* 1 - beta1 */                                                                             \
@@ -132,6 +168,7 @@ typedef enum mlopt_activation {
                                     T *second, T *parameter);                                                          \
     typedef struct mlopt_sgd_rates_##type {                                                                            \
         T lr, momentum, weight_decay;                                                                                  \
+        T nesterov; /* 0 or 1 */                                                                                       \
     } mlopt_sgd_rates_##type;                                                                                          \
     typedef void mlopt_sgd_##type(size_t n, const mlopt_sgd_rates_##type *rates, const T *gradient, T *velocity,       \
                                   T *parameter);

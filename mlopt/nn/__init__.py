@@ -11,5 +11,7 @@ the matrix product with bias and activation in one pass behind it.
 
 from mlopt.nn.mlp import MLP
 from mlopt.nn.optimizers import SGD, AdamW
+from mlopt.nn.schedules import CosineSchedule, ExponentialSchedule, StepSchedule
+from mlopt.nn.training import History
 
-__all__ = ["MLP", "SGD", "AdamW"]
+__all__ = ["MLP", "SGD", "AdamW", "CosineSchedule", "ExponentialSchedule", "History", "StepSchedule"]

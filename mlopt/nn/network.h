@@ -1,8 +1,10 @@
-/* A multilayer perceptron over the kernels of a table: forward, gradient, optimiser step.
+/* A chain of dense layers over the kernels of a table: forward, gradient, optimiser step.
  *
- * All parameters stand in one flat vector, layer after layer: the weights (inputs, outputs) with rows
- * padded to whole cache lines, then the biases padded likewise.  Gradients and the optimiser's moments
- * have the same layout, so that a step is one kernel call.  Padding is 0 everywhere and stays 0.
+ * All parameters stand in one flat vector, layer after layer: the weights (inputs, outputs), the biases and, where a
+ * layer normalises its sums, the gains and shifts; each begins on a cache line, and what lies between is 0 and stays 0.
+ * Gradients and the optimiser's moments have the same layout, so that a step is one kernel call.
+ *
+ * A layer: sums x w + bias; layer normalisation of the sums, if any; the activation; in training, dropout.
  *
  * The functions here allocate nothing, call no Python and check nothing. */
 #ifndef MLOPT_NN_NETWORK_H
@@ -14,27 +16,40 @@
 #include <math.h>
 #include <string.h>
 
-typedef enum mlopt_loss { MLOPT_MSE, MLOPT_CROSS_ENTROPY, MLOPT_BINARY_CROSS_ENTROPY } mlopt_loss;
+typedef enum mlopt_loss { MLOPT_MSE, MLOPT_CROSS_ENTROPY, MLOPT_BINARY_CROSS_ENTROPY, MLOPT_HUBER } mlopt_loss;
 /* What turns the last layer's result into a prediction; losses that take logits skip it. */
 typedef enum mlopt_link { MLOPT_LINK_NONE, MLOPT_LINK_SOFTMAX, MLOPT_LINK_SIGMOID } mlopt_link;
+
+#define MLOPT_LAYER_NORM_EPS 1e-5
 
 /* Offsets are in elements: of parameters in the flat vector, of activations in one sample's share of
  * the workspace (times the capacity: where the array of all samples begins). */
 typedef struct mlopt_layer {
     size_t inputs, outputs;
-    size_t row;           /* elements from row to row of weights and activations */
-    size_t weights, bias; /* in the flat vector */
-    size_t z, out;        /* in the workspace; z is out where only the output is needed later */
+    size_t row;                 /* elements from row to row of activations */
+    size_t weights, bias;       /* in the flat vector, and where the layer normalises */
+    size_t gain, shift;         /* these */
+    size_t z, out;              /* in the workspace; z is out where only the output is needed later */
+    size_t normed, deviations;  /* in the workspace, where the layer normalises */
+    size_t dropped;             /* in the workspace: out after dropout; out where there is none */
+    double dropout;
+    int normalises;
     mlopt_activation activation;
 } mlopt_layer;
+
+/* What is to be made small, and what a prediction is. */
+typedef struct mlopt_objective {
+    size_t outputs;
+    mlopt_loss loss;
+    mlopt_link link;
+    double huber_threshold;
+} mlopt_objective;
 
 typedef struct mlopt_network {
     const mlopt_layer *layers;
     size_t count;
-    mlopt_loss loss;
-    mlopt_link link;
+    int plain;        /* no layer normalises */
     size_t deltas[2]; /* in the workspace: two arrays for gradients of activations, taken in turn */
-    size_t targets;   /* in the workspace: one-hot rows of the last layer's row length */
     size_t sample;    /* elements of workspace per sample */
 } mlopt_network;
 
@@ -46,27 +61,49 @@ typedef struct mlopt_workspace {
     const mlopt_gemm_blocks *blocks;
 } mlopt_workspace;
 
+/* What a batch is trained on. */
+typedef struct mlopt_targets {
+    const void *values; /* rows of the outputs */
+    size_t row;         /* elements from row to row */
+    const void *weights; /* one a row, or NULL: all 1 */
+    double total;       /* the sum of the weights */
+} mlopt_targets;
+
 /* The derivative of gelu and silu needs what went in, that of the others only what came out. */
 static inline int mlopt_keeps_sums(mlopt_activation activation)
 {
     return activation == MLOPT_GELU || activation == MLOPT_SILU;
 }
 
-/* The most that any matrix product of a step with so many samples needs; a single sample needs none. */
+/* The most that the products of one layer need, forward and back. */
+static inline size_t mlopt_product_bytes(const mlopt_gemm_blocks *blocks, size_t element_bytes, size_t rows,
+                                         size_t inputs, size_t outputs)
+{
+    const size_t forward = mlopt_gemm_workspace_bytes(blocks, element_bytes, rows, outputs, inputs);
+    const size_t weights = mlopt_gemm_workspace_bytes(blocks, element_bytes, inputs, outputs, rows);
+    const size_t back = mlopt_gemm_workspace_bytes(blocks, element_bytes, rows, inputs, outputs);
+    return mlopt_gemm_most(mlopt_gemm_most(forward, weights), back);
+}
+
+/* The most that any matrix product of a step with so many samples needs. */
 static inline size_t mlopt_network_product_bytes(const mlopt_network *network, const mlopt_gemm_blocks *blocks,
                                                  size_t element_bytes, size_t rows)
 {
     size_t most = 0;
-    for (const mlopt_layer *l = network->layers; rows > 1 && l < network->layers + network->count; l++) {
-        const size_t bytes[3] = {
-            mlopt_gemm_workspace_bytes(blocks, element_bytes, rows, l->outputs, l->inputs),
-            mlopt_gemm_workspace_bytes(blocks, element_bytes, l->inputs, l->outputs, rows),
-            mlopt_gemm_workspace_bytes(blocks, element_bytes, rows, l->inputs, l->outputs),
-        };
-        for (int i = 0; i < 3; i++)
-            most = bytes[i] > most ? bytes[i] : most;
-    }
+    if (rows == 1 && network->plain)
+        return 0;
+    for (const mlopt_layer *l = network->layers; l < network->layers + network->count; l++)
+        most = mlopt_gemm_most(most, mlopt_product_bytes(blocks, element_bytes, rows, l->inputs, l->outputs));
     return most;
+}
+
+/* The key of the dropout in one layer of one step. */
+static inline uint64_t mlopt_dropout_key(uint64_t seed, uint64_t step, uint64_t layer)
+{
+    uint64_t h = seed + 0x9e3779b97f4a7c15u * (step * 1024 + layer + 1);
+    h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
+    h = (h ^ h >> 27) * 0x94d049bb133111ebu;
+    return h ^ h >> 31;
 }
 
 #define NN_JOIN_(a, b) a##b
@@ -78,13 +115,17 @@ static inline size_t mlopt_network_product_bytes(const mlopt_network *network, c
 
 #define T float
 #define MLOPT_REAL f32
+#include "objective_body.h"
 #include "network_body.h"
+#include "update_body.h"
 #undef T
 #undef MLOPT_REAL
 
 #define T double
 #define MLOPT_REAL f64
+#include "objective_body.h"
 #include "network_body.h"
+#include "update_body.h"
 #undef T
 #undef MLOPT_REAL
 

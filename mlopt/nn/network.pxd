@@ -1,4 +1,6 @@
-# The C side of a network (network.h), declared for Cython.
+# The C side of networks (network.h), declared for Cython.
+from libc.stdint cimport uint64_t
+
 from mlopt._kernels.dispatch cimport mlopt_gemm_blocks, mlopt_kernels
 
 
@@ -17,47 +19,80 @@ cdef extern from "network.h" nogil:
         MLOPT_MSE
         MLOPT_CROSS_ENTROPY
         MLOPT_BINARY_CROSS_ENTROPY
+        MLOPT_HUBER
     ctypedef enum mlopt_link:
         MLOPT_LINK_NONE
         MLOPT_LINK_SOFTMAX
         MLOPT_LINK_SIGMOID
+    ctypedef struct mlopt_objective:
+        size_t outputs
+        mlopt_loss loss
+        mlopt_link link
+        double huber_threshold
     ctypedef struct mlopt_layer:
         size_t inputs
         size_t outputs
         size_t row
         size_t weights
         size_t bias
+        size_t gain
+        size_t shift
         size_t z
         size_t out
+        size_t normed
+        size_t deviations
+        size_t dropped
+        double dropout
+        bint normalises
         mlopt_activation activation
     ctypedef struct mlopt_network:
         const mlopt_layer *layers
         size_t count
-        mlopt_loss loss
-        mlopt_link link
+        bint plain
         size_t deltas[2]
-        size_t targets
         size_t sample
     ctypedef struct mlopt_workspace:
         void *samples
         size_t capacity
         void *product
         const mlopt_gemm_blocks *blocks
+    ctypedef struct mlopt_targets:
+        const void *values
+        size_t row
+        const void *weights
+        double total
     bint mlopt_keeps_sums(mlopt_activation)
     size_t mlopt_network_product_bytes(const mlopt_network *, const mlopt_gemm_blocks *, size_t, size_t)
 
-    void mlopt_network_predict_f32(const mlopt_kernels *, const mlopt_network *, const float *, size_t, const float *,
-                                   const mlopt_workspace *, float *)
-    void mlopt_network_predict_f64(const mlopt_kernels *, const mlopt_network *, const double *, size_t,
-                                   const double *, const mlopt_workspace *, double *)
-    double mlopt_network_loss_f32(const mlopt_kernels *, const mlopt_network *, const float *, size_t, const float *,
-                                  const float *, size_t, const mlopt_workspace *)
-    double mlopt_network_loss_f64(const mlopt_kernels *, const mlopt_network *, const double *, size_t,
-                                  const double *, const double *, size_t, const mlopt_workspace *)
-    double mlopt_network_gradient_f32(const mlopt_kernels *, const mlopt_network *, const float *, size_t,
-                                      const float *, const float *, size_t, const mlopt_workspace *, float *)
-    double mlopt_network_gradient_f64(const mlopt_kernels *, const mlopt_network *, const double *, size_t,
-                                      const double *, const double *, size_t, const mlopt_workspace *, double *)
+    void mlopt_network_apply_link_f32(const mlopt_kernels *, const mlopt_objective *, size_t, float *)
+    void mlopt_network_apply_link_f64(const mlopt_kernels *, const mlopt_objective *, size_t, double *)
+    void mlopt_network_predict_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                   const float *, size_t, const float *, size_t, const mlopt_workspace *, float *)
+    void mlopt_network_predict_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                   const double *, size_t, const double *, size_t, const mlopt_workspace *, double *)
+    double mlopt_network_loss_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                  const float *, size_t, const float *, size_t, const mlopt_targets *,
+                                  const mlopt_workspace *)
+    double mlopt_network_loss_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                  const double *, size_t, const double *, size_t, const mlopt_targets *,
+                                  const mlopt_workspace *)
+    double mlopt_network_gradient_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                      const float *, size_t, const float *, size_t, const mlopt_targets *,
+                                      const uint64_t *, const mlopt_workspace *, float *)
+    double mlopt_network_gradient_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                      const double *, size_t, const double *, size_t, const mlopt_targets *,
+                                      const uint64_t *, const mlopt_workspace *, double *)
+    double mlopt_network_gradient_one_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                          const float *, const float *, const float *, const mlopt_targets *,
+                                          const mlopt_workspace *, float *)
+    double mlopt_network_gradient_one_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                          const double *, const double *, const double *, const mlopt_targets *,
+                                          const mlopt_workspace *, double *)
+
+    double mlopt_network_penalty_f32(const mlopt_kernels *, size_t, double, const float *, float *)
+    double mlopt_network_penalty_f64(const mlopt_kernels *, size_t, double, const double *, double *)
+    double mlopt_network_clip_f32(const mlopt_kernels *, size_t, double, float *)
+    double mlopt_network_clip_f64(const mlopt_kernels *, size_t, double, double *)
     void mlopt_network_adamw_f32(const mlopt_kernels *, size_t, const double *, double, const float *, float *,
                                  float *)
     void mlopt_network_adamw_f64(const mlopt_kernels *, size_t, const double *, double, const double *, double *,

@@ -23,12 +23,32 @@ cdef class Optimizer:
 
     @property
     def lr(self):
-        """Learning rate; may be set between steps, for schedules."""
-        return self.rates[0]
+        """Learning rate, or the schedule that gives it; may be set between steps."""
+        return self.rates[0] if self.schedule is None else self.schedule
 
     @lr.setter
     def lr(self, value):
+        if callable(value):
+            check("lr(0)", value(0), 0, INFINITY, "at least 0 and finite")
+            self.schedule = value
+            return
         self.rates[0] = check("lr", value, 0, INFINITY, "at least 0 and finite")
+        self.schedule = None
+
+    @property
+    def clip_norm(self):
+        """The largest Euclidean norm of a gradient; a longer one is shortened to it.  None: no limit."""
+        return None if self.most == 0 else self.most
+
+    @clip_norm.setter
+    def clip_norm(self, value):
+        self.most = 0 if value is None else check("clip_norm", value, SMALLEST_EPS, INFINITY, "positive and finite")
+
+    cdef int prepare(self, long long step) except -1:
+        # for the step of this number, from 0
+        if self.schedule is not None:
+            self.rates[0] = check("lr", self.schedule(step), 0, INFINITY, "at least 0 and finite")
+        return 0
 
     def _arguments(self):
         raise TypeError("Optimizer is abstract: use SGD or AdamW")
@@ -40,10 +60,15 @@ cdef class Optimizer:
         return type(self) is type(other) and self._arguments() == other._arguments()
 
     def __reduce__(self):
-        return type(self), tuple(self._arguments().values())
+        return restore, (type(self), self._arguments())
 
     def __copy__(self):
         return type(self)(**self._arguments())
+
+
+def restore(kind, arguments):
+    """An optimiser from its arguments: what pickles call."""
+    return kind(**arguments)
 
 
 cdef class SGD(Optimizer):
@@ -54,25 +79,42 @@ cdef class SGD(Optimizer):
 
     Parameters
     ----------
-    lr : float, default 1e-2
-        Learning rate.
+    lr : float or callable, default 1e-2
+        Learning rate, or a function of the step's number (0, 1, ...) such as :class:`CosineSchedule`.
     momentum : float, default 0.0
         In [0, 1).
     weight_decay : float, default 0.0
         The L2 penalty's factor.
+    nesterov : bool, default False
+        Nesterov's form: the step looks one velocity ahead.
+    clip_norm : float, optional
+        Gradients of a larger Euclidean norm, over all parameters, are shortened to it.
 
     Examples
     --------
     >>> import mlopt
     >>> mlopt.nn.SGD(lr=0.1, momentum=0.9)
-    SGD(lr=0.1, momentum=0.9, weight_decay=0.0)
+    SGD(lr=0.1, momentum=0.9, weight_decay=0.0, nesterov=False, clip_norm=None)
     """
 
-    def __init__(self, lr=1e-2, momentum=0.0, weight_decay=0.0):
+    def __init__(self, lr=1e-2, momentum=0.0, weight_decay=0.0, *, nesterov=False, clip_norm=None):
         self.vectors = 1
         self.lr = lr
         self.momentum = momentum
         self.weight_decay = weight_decay
+        self.nesterov = nesterov
+        self.clip_norm = clip_norm
+
+    @property
+    def nesterov(self):
+        """Whether the step looks one velocity ahead."""
+        return self.rates[3] != 0
+
+    @nesterov.setter
+    def nesterov(self, value):
+        if value not in (True, False):
+            raise TypeError(f"nesterov must be True or False, got {value!r}")
+        self.rates[3] = bool(value)
 
     @property
     def momentum(self):
@@ -93,7 +135,8 @@ cdef class SGD(Optimizer):
         self.rates[2] = check("weight_decay", value, 0, INFINITY, "at least 0 and finite")
 
     def _arguments(self):
-        return {"lr": self.lr, "momentum": self.momentum, "weight_decay": self.weight_decay}
+        return {"lr": self.lr, "momentum": self.momentum, "weight_decay": self.weight_decay,
+                "nesterov": self.nesterov, "clip_norm": self.clip_norm}
 
 
 cdef class AdamW(Optimizer):
@@ -114,15 +157,16 @@ cdef class AdamW(Optimizer):
     --------
     >>> import mlopt
     >>> mlopt.nn.AdamW(lr=3e-4)
-    AdamW(lr=0.0003, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)
+    AdamW(lr=0.0003, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, clip_norm=None)
     """
 
-    def __init__(self, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
+    def __init__(self, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, *, clip_norm=None):
         self.vectors = 2
         self.lr = lr
         self.betas = betas
         self.eps = eps
         self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
 
     @property
     def betas(self):
@@ -159,4 +203,5 @@ cdef class AdamW(Optimizer):
         self.rates[4] = check("weight_decay", value, 0, INFINITY, "at least 0 and finite")
 
     def _arguments(self):
-        return {"lr": self.lr, "betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
+        return {"lr": self.lr, "betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay,
+                "clip_norm": self.clip_norm}

@@ -29,21 +29,6 @@ def type(request):
     return request.param
 
 
-def line(type):
-    return 64 // np.dtype(DTYPE[type]).itemsize
-
-
-def row_of(columns, type):
-    return -(-columns // line(type)) * line(type)
-
-
-def padded(matrix, type, fill=0.0):
-    """Rows padded to cache lines; the last element of the padding stands before a guard page."""
-    whole = np.full((matrix.shape[0], row_of(matrix.shape[1], type)), fill, DTYPE[type])
-    whole[:, : matrix.shape[1]] = matrix
-    return guarded(whole.ravel()).reshape(whole.shape)
-
-
 def spaced(matrix, type, extra=3):
     """Rows `extra` elements longer than needed, poisoned behind the matrix but for the last row."""
     rows, columns = matrix.shape
@@ -112,9 +97,10 @@ def check(observed, label, tier, type, result, wide, magnitude, terms=0):
 def test_dense(tier, type, activation, inputs, outputs, observed):
     x, w, b = draw(type, inputs), draw(type, inputs, outputs), draw(type, outputs)
     kernel = Kernel("dense", type, tier)
-    arguments = (guarded(x), padded(w, type), padded(b[None], type)[0])
+    (weights, w_row) = spaced(w, type)
+    arguments = (guarded(x), weights, guarded(b))
     z, out = guarded(np.full(outputs, POISON, DTYPE[type])), guarded(np.full(outputs, POISON, DTYPE[type]))
-    dims, steps = (inputs, outputs, ACTIVATIONS.index(activation)), (1, row_of(outputs, type), 1, 1, 1)
+    dims, steps = (inputs, outputs, ACTIVATIONS.index(activation)), (1, w_row, 1, 1, 1)
     kernel(dims, *arguments, z, out, steps=steps)
     wide_x, wide_w, wide_b = (a.astype(WIDE[type]) for a in (x, w, b))
     wide = wide_x @ wide_w + wide_b
@@ -128,9 +114,9 @@ def test_dense(tier, type, activation, inputs, outputs, observed):
 @pytest.mark.parametrize("activation", ["identity", "relu"])
 def test_dense_keeps_nan_and_infinity(tier, type, activation):
     x = np.ones(3, DTYPE[type])
-    w = np.zeros((3, row_of(5, type)), DTYPE[type])
-    w[0, :5] = [np.nan, np.inf, -np.inf, 2, -2]
-    bias, out = np.zeros(row_of(5, type), DTYPE[type]), np.empty(5, DTYPE[type])
+    w = np.zeros((3, 5), DTYPE[type])
+    w[0] = [np.nan, np.inf, -np.inf, 2, -2]
+    bias, out = np.zeros(5, DTYPE[type]), np.empty(5, DTYPE[type])
     Kernel("dense", type, tier)(
         (3, 5, ACTIVATIONS.index(activation)), x, w, bias, out, out, steps=(1, w.shape[1], 1, 1, 1)
     )
@@ -144,9 +130,10 @@ def test_dense_backward(tier, type, activation, inputs, outputs, observed):
     w, delta, z = draw(type, inputs, outputs), draw(type, outputs), draw(type, inputs, seed=1)
     saved = saved_for(z, activation, type)
     out = guarded(np.full(inputs + 1, POISON, DTYPE[type]))
+    weights, w_row = spaced(w, type)
     Kernel("dense_backward", type, tier)(
-        (inputs, outputs, ACTIVATIONS.index(activation)), padded(w, type), guarded(delta), guarded(saved), out[1:],
-        steps=(row_of(outputs, type), 1, 1, 1),
+        (inputs, outputs, ACTIVATIONS.index(activation)), weights, guarded(delta), guarded(saved), out[1:],
+        steps=(w_row, 1, 1, 1),
     )  # fmt: skip
     assert out[0] == DTYPE[type](POISON)
     wide_w, wide_delta = w.astype(WIDE[type]), delta.astype(WIDE[type])
@@ -155,17 +142,13 @@ def test_dense_backward(tier, type, activation, inputs, outputs, observed):
     check(observed, "dense_backward", tier, type, out[1:], wide, magnitude, outputs)
 
 
-@pytest.mark.parametrize(("rows", "columns"), SIZES)
-def test_outer(tier, type, rows, columns):
+@pytest.mark.parametrize("gap", [0, 3])
+@pytest.mark.parametrize(("rows", "columns"), [*SIZES, (100, 50)])
+def test_outer(tier, type, rows, columns, gap):
     x, delta = draw(type, rows), draw(type, columns)
-    out = padded(np.full((rows, columns), POISON), type, fill=POISON)
-    arguments = (rows, columns), guarded(x), guarded(delta), out
-    Kernel("outer", type, tier)(*arguments, steps=(1, 1, out.shape[1]))
-    np.testing.assert_array_equal(out[:, :columns], np.outer(x, delta))
-    np.testing.assert_array_equal(out[:, columns:], 0)
-    arguments[1][0] = np.inf
-    Kernel("outer", type, tier)(*arguments, steps=(1, 1, out.shape[1]))
-    np.testing.assert_array_equal(out[:, columns:], 0, "the padding holds 0 whatever the factors are")
+    out, out_row = spaced(np.full((rows, columns), POISON), type, gap)
+    Kernel("outer", type, tier)((rows, columns), guarded(x), guarded(delta), out, steps=(1, 1, out_row))
+    np.testing.assert_array_equal(unspaced(out, (rows, columns), out_row), np.outer(x, delta))
 
 
 @pytest.mark.parametrize(("rows", "columns"), SIZES)
@@ -223,13 +206,18 @@ def softmax(logits):
     return e / e.sum(axis=1, keepdims=True)
 
 
-LOSSES = ("mse", "cross_entropy", "binary_cross_entropy")
+LOSSES = ("mse", "huber", "cross_entropy", "binary_cross_entropy")
+HUBER_THRESHOLD = 1.25
 
 
 def wide_loss(name, output, target):
     """Every term, and the gradient of their sum (for mse without the factor 2)."""
     if name == "mse":
         return (output - target) ** 2, output - target
+    if name == "huber":
+        size = np.abs(output - target)
+        near = np.minimum(size, HUBER_THRESHOLD)
+        return near * (size - near / 2), np.clip(output - target, -HUBER_THRESHOLD, HUBER_THRESHOLD)
     if name == "cross_entropy":
         shifted = output - output.max(axis=1, keepdims=True)
         terms = target * (np.log(np.exp(shifted).sum(axis=1, keepdims=True)) - shifted)
@@ -275,6 +263,71 @@ def test_losses_of_certain_answers(tier, type):
     assert loss == pytest.approx(np.exp(-40), rel=1e-6)
 
 
+@pytest.mark.parametrize(("rows", "columns"), SIZES)
+def test_layer_norm(tier, type, rows, columns, observed):
+    """Forward against its definition, back against the formula in wide arithmetic."""
+    eps = 1e-5
+    sums, bias, gain = draw(type, rows, columns, scale=3), draw(type, columns), draw(type, columns, seed=1)
+    (z, z_row), (normed, normed_row) = spaced(sums, type), spaced(np.full((rows, columns), POISON), type, 5)
+    inverse = guarded(np.full(rows, POISON, DTYPE[type]))
+    steps = (1, 1, z_row, normed_row, 1)
+    Kernel("layer_norm", type, tier)((rows, columns), guarded(bias), guarded(gain), z, normed, inverse, steps=steps)
+    wide = sums.astype(WIDE[type]) + bias
+    off = wide - wide.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((off**2).mean(axis=1, keepdims=True) + eps)
+    result = unspaced(normed, (rows, columns), normed_row)
+    magnitude = (np.abs(wide).max(axis=1, keepdims=True) / deviation) + 1
+    check(observed, "layer_norm", tier, type, result, off / deviation, magnitude, columns)
+    check(observed, "layer_norm deviation", tier, type, inverse, 1 / deviation[:, 0], magnitude[:, 0] / deviation[:, 0],
+          columns)  # fmt: skip
+    np.testing.assert_array_equal(unspaced(z, (rows, columns), z_row), result * gain)
+
+    before = draw(type, rows, columns, seed=2)
+    delta, delta_row = spaced(before, type)
+    gain_sums, bias_sums = (guarded(np.full(columns, POISON, DTYPE[type])) for _ in range(2))
+    Kernel("layer_norm_backward", type, tier)(
+        (rows, columns), guarded(gain), normed, inverse, delta, gain_sums, bias_sums,
+        steps=(1, normed_row, 1, delta_row, 1, 1),
+    )  # fmt: skip
+    x, scaled = result.astype(WIDE[type]), before.astype(WIDE[type]) * gain
+    inner = scaled - scaled.mean(axis=1, keepdims=True) - x * (scaled * x).mean(axis=1, keepdims=True)
+    expected = inner * inverse.astype(WIDE[type])[:, None]
+    got = unspaced(delta, (rows, columns), delta_row)
+    size = (np.abs(scaled) + np.abs(scaled).mean(axis=1, keepdims=True) * (1 + x * x)) * inverse[:, None]
+    check(observed, "layer_norm back", tier, type, got, expected, size + 1e-3, columns)
+    terms = before.astype(WIDE[type]) * x
+    check(observed, "layer_norm gain", tier, type, gain_sums, terms.sum(axis=0), np.abs(terms).sum(axis=0), 4 * rows)
+    wide = got.astype(WIDE[type])
+    check(observed, "layer_norm bias", tier, type, bias_sums, wide.sum(axis=0), np.abs(wide).sum(axis=0), 4 * rows)
+
+
+@pytest.mark.parametrize(("rows", "columns"), SIZES)
+def test_dropout_is_the_same_on_every_tier(tier, type, rows, columns):
+    given, key, rate = draw(type, rows, columns), 0x123456789ABCDEF, 0.3
+
+    def drop(tier):
+        (x, x_row), (out, out_row) = spaced(given, type), spaced(np.full((rows, columns), POISON), type, 5)
+        Kernel("dropout", type, tier)((rows, columns, key), x, out, number=rate, steps=(x_row, out_row))
+        return unspaced(out, (rows, columns), out_row)
+
+    out = drop(tier)
+    np.testing.assert_array_equal(out, drop("reference"))
+    kept = out != 0
+    np.testing.assert_array_equal(out[kept], (given * DTYPE[type](1 / (1 - rate)))[kept])
+
+
+def test_dropout_drops_its_share(tier, type):
+    ones, out = np.ones((400, 500), DTYPE[type]), np.empty((400, 500), DTYPE[type])
+    for rate in (0.0, 0.1, 0.5, 0.9):
+        Kernel("dropout", type, tier)((400, 500, 77), ones, out, number=rate, steps=(500, 500))
+        dropped = out == 0
+        assert dropped.mean() == pytest.approx(rate, abs=4 * (rate * (1 - rate) / out.size) ** 0.5)
+        if rate == 0.5:
+            # neighbours are independent, in rows and in columns
+            for a, b in ((dropped[:, 1:], dropped[:, :-1]), (dropped[1:], dropped[:-1])):
+                assert (a & b).mean() == pytest.approx(0.25, abs=0.01)
+
+
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 16, 17, 63, 129, 1021])
 def test_adamw(tier, type, n, observed):
     lr, beta1, beta2, eps, decay = 1e-2, 0.9, 0.99, 1e-8, 0.1
@@ -292,24 +345,25 @@ def test_adamw(tier, type, n, observed):
         check(observed, "adamw", tier, type, arrays[3], p * (1 - lr * decay) - step, np.abs(p) + np.abs(step))
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, 0), (0.9, 0), (0.9, 1)])
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 16, 17, 63, 129, 1021])
-def test_sgd(tier, type, n, momentum, observed):
+def test_sgd(tier, type, n, momentum, nesterov, observed):
     lr, decay = 0.1, 0.01
     g, velocity, p = draw(type, n), draw(type, n, seed=1), draw(type, n, seed=2)
     arrays = [guarded(g), guarded(velocity) if momentum else None, guarded(p)]
-    Kernel("sgd", type, tier)((n,), np.array([lr, momentum, decay], DTYPE[type]), *arrays)
+    Kernel("sgd", type, tier)((n,), np.array([lr, momentum, decay, nesterov], DTYPE[type]), *arrays)
     g, velocity, p = (a.astype(WIDE[type]) for a in (g, velocity, p))
-    step = momentum * velocity + g + decay * p
+    changed = momentum * velocity + g + decay * p
+    step = momentum * changed + g + decay * p if nesterov else changed
     magnitude = np.abs(momentum * velocity) + np.abs(g) + np.abs(p)
     if n:
-        check(observed, "sgd", tier, type, arrays[2], p - lr * step, magnitude)
+        check(observed, "sgd", tier, type, arrays[2], p - lr * step, 2 * magnitude)
         if momentum:
-            check(observed, "sgd velocity", tier, type, arrays[1], step, magnitude)
+            check(observed, "sgd velocity", tier, type, arrays[1], changed, magnitude)
 
 
 def test_optimisers_leave_padding_zero(tier, type):
     zeros = [np.zeros(37, DTYPE[type]) for _ in range(4)]
     Kernel("adamw", type, tier)((37,), np.array([0.9, 0.1, 0.9, 0.1, 0.1, 10, 1e-8], DTYPE[type]), *zeros)
-    Kernel("sgd", type, tier)((37,), np.array([0.1, 0.9, 0.1], DTYPE[type]), *zeros[:3])
+    Kernel("sgd", type, tier)((37,), np.array([0.1, 0.9, 0.1, 0], DTYPE[type]), *zeros[:3])
     assert all(np.array_equal(array, np.zeros(37)) for array in zeros)

@@ -9,8 +9,8 @@ from mlopt.nn import MLP, SGD, AdamW
 
 
 def test_defaults():
-    assert repr(SGD()) == "SGD(lr=0.01, momentum=0.0, weight_decay=0.0)"
-    assert repr(AdamW()) == "AdamW(lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01)"
+    assert repr(SGD()) == "SGD(lr=0.01, momentum=0.0, weight_decay=0.0, nesterov=False, clip_norm=None)"
+    assert repr(AdamW()) == "AdamW(lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, clip_norm=None)"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 /* Activations of one vector and their derivatives, for one element type (see simd/real.h). */
 
+/* relu and no activation at all: a floor of 0 and of -infinity; a NaN stays one */
+MLOPT_INLINE V F(at_least)(V z, V floor) { return F(max)(floor, z); }
+
 MLOPT_INLINE V F(activate)(V z, mlopt_activation activation)
 {
     switch (activation) {

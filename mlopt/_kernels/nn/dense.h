@@ -4,14 +4,22 @@
  * vectors of outputs stay in registers while every weight is read once.  Narrow layers take several
  * inputs at once, so that enough independent sums hide the latency of an FMA. */
 
-/* `vectors` vectors of outputs in `split` sums each, taken in turn: constants where this is inlined. */
-MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inputs, size_t left, const T *x, const T *w,
-                                 size_t w_row, const T *bias, V floor, T *out)
+/* A vector that is whole, or holds no more than is left. */
+MLOPT_INLINE V F(load_cut)(const int cut, const T *p, size_t left)
 {
+    return cut ? F(load_first)(p, left) : F(load)(p);
+}
+
+/* `vectors` vectors of outputs in `split` sums each, taken in turn; cut: the last one is not whole.  Constants where
+ * this is inlined. */
+MLOPT_INLINE void F(dense_block)(const int vectors, const int split, const int cut, size_t inputs, size_t left,
+                                 const T *x, const T *w, size_t w_row, const T *bias, V floor, T *out)
+{
+    const size_t last = left - (vectors - 1) * LANES;
     V sums[16];
     MLOPT_UNROLL_FULLY
     for (int v = 0; v < vectors; v++)
-        sums[v] = F(load)(bias + v * LANES);
+        sums[v] = F(load_cut)(cut && v == vectors - 1, bias + v * LANES, last);
     MLOPT_UNROLL_FULLY
     for (int v = vectors; v < vectors * split; v++)
         sums[v] = F(zero)();
@@ -23,7 +31,8 @@ MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inpu
             const V number = F(spread)(x + i, block, s);
             MLOPT_UNROLL_FULLY
             for (int v = 0; v < vectors; v++)
-                sums[s % split * vectors + v] = F(fma)(number, F(load)(w + v * LANES), sums[s % split * vectors + v]);
+                sums[s % split * vectors + v] = F(fma)(
+                    number, F(load_cut)(cut && v == vectors - 1, w + v * LANES, last), sums[s % split * vectors + v]);
             w += w_row;
         }
     }
@@ -31,7 +40,7 @@ MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inpu
         const V number = F(set1)(x[i]);
         MLOPT_UNROLL_FULLY
         for (int v = 0; v < vectors; v++)
-            sums[v] = F(fma)(number, F(load)(w + v * LANES), sums[v]);
+            sums[v] = F(fma)(number, F(load_cut)(cut && v == vectors - 1, w + v * LANES, last), sums[v]);
     }
     MLOPT_UNROLL_FULLY
     for (int half = split / 2; half > 0; half /= 2) {
@@ -41,11 +50,11 @@ MLOPT_INLINE void F(dense_block)(const int vectors, const int split, size_t inpu
     }
     MLOPT_UNROLL_FULLY
     for (int v = 0; v < vectors; v++) {
-        const V z = F(select)(F(lt)(sums[v], floor), floor, sums[v]);
-        if (v < vectors - 1)
-            F(store)(out + v * LANES, z);
+        const V z = F(at_least)(sums[v], floor);
+        if (cut && v == vectors - 1)
+            F(store_first)(out + v * LANES, last, z);
         else
-            F(store_left)(out + v * LANES, left - v * LANES, z);
+            F(store)(out + v * LANES, z);
     }
 }
 
@@ -56,32 +65,22 @@ void K(dense)(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_ro
     const int fused = activation == MLOPT_IDENTITY || activation == MLOPT_RELU;
     const V floor = F(set1)(activation == MLOPT_RELU && z == out ? 0 : (T)-INFINITY);
 #define BLOCK(vectors, split)                                                                                          \
-    F(dense_block)(vectors, split, inputs, outputs - j, x, w + j, w_row, bias + j, floor, z + j)
+    case vectors:                                                                                                      \
+        if (outputs - j >= (vectors) * LANES)                                                                          \
+            F(dense_block)(vectors, split, 0, inputs, outputs - j, x, w + j, w_row, bias + j, floor, z + j);           \
+        else                                                                                                           \
+            F(dense_block)(vectors, split, 1, inputs, outputs - j, x, w + j, w_row, bias + j, floor, z + j);           \
+        break;
     for (size_t j = 0; j < outputs; j += 8 * LANES)
-        switch ((outputs - j + LANES - 1) / LANES) {
-        case 1:
-            BLOCK(1, 8);
-            break;
-        case 2:
-            BLOCK(2, 4);
-            break;
-        case 3:
-            BLOCK(3, 4);
-            break;
-        case 4:
-            BLOCK(4, 2);
-            break;
-        case 5:
-            BLOCK(5, 2);
-            break;
-        case 6:
-            BLOCK(6, 2);
-            break;
-        case 7:
-            BLOCK(7, 2);
-            break;
-        default:
-            BLOCK(8, 1);
+        switch (mlopt_least((outputs - j + LANES - 1) / LANES, 8)) {
+            BLOCK(1, 8)
+            BLOCK(2, 4)
+            BLOCK(3, 4)
+            BLOCK(4, 2)
+            BLOCK(5, 2)
+            BLOCK(6, 2)
+            BLOCK(7, 2)
+            BLOCK(8, 1)
         }
 #undef BLOCK
     if (fused && z == out)
@@ -97,12 +96,21 @@ MLOPT_INLINE V F(rows_by_vector)(size_t columns, const T *w, size_t w_row, const
     MLOPT_UNROLL_FULLY
     for (size_t r = 0; r < LANES; r++)
         sums[r] = F(zero)();
-    for (size_t j = 0; j < columns; j += LANES) {
-        const V factor = F(load_left)(delta + j, columns - j);
+    size_t j = 0;
+    for (; j + LANES <= columns; j += LANES) {
+        const V factor = F(load)(delta + j);
         const T *row = w + j;
         MLOPT_UNROLL_FULLY
         for (size_t r = 0; r < LANES; r++, row += w_row)
             sums[r] = F(fma)(F(load)(row), factor, sums[r]);
+    }
+    if (j < columns) {
+        const size_t left = columns - j;
+        const V factor = F(load_first)(delta + j, left);
+        const T *row = w + j;
+        MLOPT_UNROLL_FULLY
+        for (size_t r = 0; r < LANES; r++, row += w_row)
+            sums[r] = F(fma)(F(load_first)(row, left), factor, sums[r]);
     }
     return F(reduce_add_each)(sums);
 }
@@ -121,70 +129,52 @@ void K(dense_backward)(size_t inputs, size_t outputs, const T *w, size_t w_row, 
     for (size_t r = i; r < inputs; r++) {
         V sum = F(zero)();
         for (size_t j = 0; j < outputs; j += LANES)
-            sum = F(fma)(F(load)(w + r * w_row + j), F(load_left)(delta + j, outputs - j), sum);
+            sum = F(fma)(F(load_left)(w + r * w_row + j, outputs - j), F(load_left)(delta + j, outputs - j), sum);
         rest[r - i] = F(reduce_add)(sum);
     }
     F(store_first)(out + i, inputs - i, F(slope)(F(load)(rest), F(load_first)(saved + i, inputs - i), activation));
 }
 
-/* `vectors` vectors of delta stay in registers; the last has as many elements as are left, then padding */
-MLOPT_INLINE void F(outer_block)(const int vectors, size_t rows, size_t left, const T *x, const T *delta, T *out,
-                                 size_t out_row)
+/* `vectors` vectors of delta stay in registers; cut: the last one is not whole. */
+MLOPT_INLINE void F(outer_block)(const int vectors, const int cut, size_t rows, size_t left, const T *x, const T *delta,
+                                 T *out, size_t out_row)
 {
+    const size_t last = left - (vectors - 1) * LANES;
     V factors[8];
     MLOPT_UNROLL_FULLY
-    for (int v = 0; v < vectors - 1; v++)
-        factors[v] = F(load)(delta + v * LANES);
-    const size_t tail = left - (vectors - 1) * LANES;
-    factors[vectors - 1] = F(load_left)(delta + (vectors - 1) * LANES, tail);
-    /* 0 in the lanes of the padding, even where x is infinite */
-    const V ones = tail < LANES ? F(load_first)(F(ones), tail) : F(set1)(1);
-    const M padding = F(eq)(ones, F(zero)());
+    for (int v = 0; v < vectors; v++)
+        factors[v] = F(load_cut)(cut && v == vectors - 1, delta + v * LANES, last);
     for (size_t i = 0; i < rows; i++, out += out_row) {
         const V number = F(set1)(x[i]);
         MLOPT_UNROLL_FULLY
-        for (int v = 0; v < vectors - 1; v++)
-            F(store)(out + v * LANES, F(mul)(number, factors[v]));
-        F(store)(out + (vectors - 1) * LANES, F(select)(padding, F(zero)(), F(mul)(number, factors[vectors - 1])));
+        for (int v = 0; v < vectors; v++) {
+            if (cut && v == vectors - 1)
+                F(store_first)(out + v * LANES, last, F(mul)(number, factors[v]));
+            else
+                F(store)(out + v * LANES, F(mul)(number, factors[v]));
+        }
     }
 }
 
 void K(outer)(size_t rows, size_t columns, const T *x, const T *delta, T *out, size_t out_row)
 {
-#define BLOCK(vectors) F(outer_block)(vectors, rows, columns - j, x, delta + j, out + j, out_row)
-    size_t j = 0;
-    for (; j < columns; j += 8 * LANES)
-        switch ((columns - j + LANES - 1) / LANES) {
-        case 1:
-            BLOCK(1);
-            break;
-        case 2:
-            BLOCK(2);
-            break;
-        case 3:
-            BLOCK(3);
-            break;
-        case 4:
-            BLOCK(4);
-            break;
-        case 5:
-            BLOCK(5);
-            break;
-        case 6:
-            BLOCK(6);
-            break;
-        case 7:
-            BLOCK(7);
-            break;
-        default:
-            BLOCK(8);
+#define BLOCK(vectors)                                                                                                 \
+    case vectors:                                                                                                      \
+        if (columns - j >= (vectors) * LANES)                                                                          \
+            F(outer_block)(vectors, 0, rows, columns - j, x, delta + j, out + j, out_row);                             \
+        else                                                                                                           \
+            F(outer_block)(vectors, 1, rows, columns - j, x, delta + j, out + j, out_row);                             \
+        break;
+    for (size_t j = 0; j < columns; j += 8 * LANES)
+        switch (mlopt_least((columns - j + LANES - 1) / LANES, 8)) {
+            BLOCK(1)
+            BLOCK(2)
+            BLOCK(3)
+            BLOCK(4)
+            BLOCK(5)
+            BLOCK(6)
+            BLOCK(7)
+            BLOCK(8)
         }
 #undef BLOCK
-    /* padding that is wider than a vector */
-    const size_t written = (columns + LANES - 1) / LANES * LANES;
-    const size_t padded = (columns + MLOPT_LINE - 1) / MLOPT_LINE * MLOPT_LINE;
-    if (written < padded)
-        for (size_t i = 0; i < rows; i++)
-            for (j = written; j < padded; j += LANES)
-                F(store)(out + i * out_row + j, F(zero)());
 }

@@ -21,6 +21,29 @@ double K(mse)(size_t rows, size_t columns, const T *output, size_t output_row, c
     return total;
 }
 
+double K(huber)(size_t rows, size_t columns, const T *output, size_t output_row, const T *target, size_t target_row,
+                T threshold, T scale, T *delta, size_t delta_row)
+{
+    const V factor = F(set1)(scale), limit = F(set1)(threshold), half = F(set1)((T)0.5);
+    double total = 0;
+    for (size_t i = 0; i < rows; i++, output += output_row, target += target_row) {
+        V losses = F(zero)();
+        for (size_t j = 0; j < columns; j += LANES) {
+            const size_t left = columns - j;
+            const V difference = F(sub)(F(load_left)(output + j, left), F(load_left)(target + j, left));
+            const V size = F(abs)(difference), near = F(select)(F(lt)(limit, size), limit, size);
+            /* near (size - near / 2) is half the square, or the line that goes on from it */
+            losses = F(fma)(near, F(fnma)(half, near, size), losses);
+            if (delta)
+                F(store_left)(delta + j, left, F(mul)(factor, F(copysign)(near, difference)));
+        }
+        total += (double)F(reduce_add)(losses);
+        if (delta)
+            delta += delta_row;
+    }
+    return total;
+}
+
 /* log(1 + e), 0 <= e <= 1, exact where e is far below 1 too */
 MLOPT_INLINE V F(log1p_unit)(V e)
 {

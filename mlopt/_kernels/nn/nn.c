@@ -1,6 +1,7 @@
 #include "nn.h"
 
 #include <fenv.h>
+#include <string.h>
 
 #include "../vector/coefficients.h"
 #include "../vector/lookups.h"
@@ -10,8 +11,10 @@
 #include "../vector/functions.h"
 #include "activations.h"
 #include "dense.h"
+#include "packed.h"
 #include "batch.h"
 #include "losses.h"
+#include "norm.h"
 #include "updates.h"
 #include "../simd/real_end.h"
 
@@ -20,7 +23,9 @@
 #include "../vector/functions.h"
 #include "activations.h"
 #include "dense.h"
+#include "packed.h"
 #include "batch.h"
 #include "losses.h"
+#include "norm.h"
 #include "updates.h"
 #include "../simd/real_end.h"

@@ -48,8 +48,6 @@
 
 #include "../simd/simd.h"
 
-/* Elements in a cache line: the padding unit of a row of weights. */
-#define MLOPT_LINE (64 / sizeof(T))
 /* The struct of an optimiser's numbers. */
 #define RATES(optimiser) MLOPT_JOIN3(mlopt_##optimiser##_rates, _, MLOPT_REAL)
 
@@ -73,5 +71,7 @@
 /* One line of ones: its first n elements tell the lanes before an end from those behind it. */
 static const float f32_ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 static const double f64_ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+
+static inline size_t mlopt_least(size_t a, size_t b) { return a < b ? a : b; }
 
 #endif

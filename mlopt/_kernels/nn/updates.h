@@ -44,11 +44,13 @@ void K(adamw)(size_t n, const RATES(adamw) *rates, const T *gradient, T *first, 
 
 MLOPT_INLINE void F(sgd_vector)(size_t left, const RATES(sgd) *r, const T *gradient, T *velocity, T *parameter)
 {
+    const int nesterov = r->nesterov != 0;
     V p = F(load_left)(parameter, left);
     V step = F(fma)(p, F(set1)(r->weight_decay), F(load_left)(gradient, left));
     if (velocity) {
-        step = F(fma)(F(load_left)(velocity, left), F(set1)(r->momentum), step);
-        F(store_left)(velocity, left, step);
+        const V changed = F(fma)(F(load_left)(velocity, left), F(set1)(r->momentum), step);
+        F(store_left)(velocity, left, changed);
+        step = nesterov ? F(fma)(changed, F(set1)(r->momentum), step) : changed;
     }
     F(store_left)(parameter, left, F(fnma)(F(set1)(r->lr), step, p));
 }

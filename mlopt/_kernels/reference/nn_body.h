@@ -58,6 +58,53 @@ void K(dense)(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_ro
         out[j] = F(activate)(z[j], activation);
 }
 
+#define LAYER MLOPT_JOIN(mlopt_packed_layer_, MLOPT_REAL)
+#define PACKED_STEP MLOPT_JOIN(mlopt_packed_step_, MLOPT_REAL)
+
+/* A step is a layer; packed: rows without gaps, the bias behind them. */
+static void F(packed_layer)(const PACKED_STEP *step, const T *x, T *out)
+{
+    const size_t inputs = step->inputs, outputs = step->last;
+    for (size_t j = 0; j < outputs; j++) {
+        T sum = step->weights[inputs * outputs + j];
+        for (size_t i = 0; i < inputs; i++)
+            sum += x[i] * step->weights[i * outputs + j];
+        out[j] = F(activate)(sum, step->activation);
+    }
+}
+
+size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *packed, size_t *packed_length)
+{
+    *packed_length = 0;
+    for (size_t n = 0; n < count; n++) {
+        const LAYER *const layer = layers + n;
+        T *const to = packed + *packed_length;
+        *packed_length += (layer->inputs + 1) * layer->outputs;
+        if (!steps)
+            continue;
+        for (size_t i = 0; i <= layer->inputs; i++)
+            for (size_t j = 0; j < layer->outputs; j++)
+                to[i * layer->outputs + j] = i < layer->inputs ? layer->w[i * layer->w_row + j] : layer->bias[j];
+        steps[n] = (PACKED_STEP){.run = F(packed_layer),
+                                 .x = n ? layer[-1].out : NULL,
+                                 .weights = to,
+                                 .out = n < count - 1 ? layer->out : NULL,
+                                 .inputs = layer->inputs,
+                                 .last = layer->outputs,
+                                 .activation = layer->activation};
+    }
+    return count;
+}
+
+void K(packed_run)(size_t count, const PACKED_STEP *steps, const T *x, T *out)
+{
+    for (size_t n = 0; n < count; n++)
+        steps[n].run(steps + n, steps[n].x ? steps[n].x : x, steps[n].out ? steps[n].out : out);
+}
+
+#undef LAYER
+#undef PACKED_STEP
+
 void K(dense_backward)(size_t inputs, size_t outputs, const T *w, size_t w_row, const T *delta,
                        mlopt_activation activation, const T *saved, T *out)
 {
@@ -71,10 +118,9 @@ void K(dense_backward)(size_t inputs, size_t outputs, const T *w, size_t w_row, 
 
 void K(outer)(size_t rows, size_t columns, const T *x, const T *delta, T *out, size_t out_row)
 {
-    const size_t line = 64 / sizeof(T), padded = (columns + line - 1) / line * line;
     for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < padded; j++)
-            out[i * out_row + j] = j < columns ? x[i] * delta[j] : 0;
+        for (size_t j = 0; j < columns; j++)
+            out[i * out_row + j] = x[i] * delta[j];
 }
 
 void K(bias_activation)(size_t rows, size_t columns, const T *bias, mlopt_activation activation, T *z, size_t z_row,
@@ -98,6 +144,79 @@ void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activa
         }
         sums[j] = sum;
     }
+}
+
+void K(layer_norm)(size_t rows, size_t columns, const T *bias, const T *gain, T eps, T *z, size_t z_row, T *normed,
+                   size_t normed_row, T *inverse_deviations)
+{
+    for (size_t i = 0; i < rows; i++, z += z_row, normed += normed_row) {
+        T mean = 0, variance = 0;
+        for (size_t j = 0; j < columns; j++)
+            mean += z[j] + bias[j];
+        mean /= (T)columns;
+        for (size_t j = 0; j < columns; j++)
+            variance += (z[j] + bias[j] - mean) * (z[j] + bias[j] - mean);
+        inverse_deviations[i] = 1 / LIBM(sqrt)(variance / (T)columns + eps);
+        for (size_t j = 0; j < columns; j++) {
+            normed[j] = (z[j] + bias[j] - mean) * inverse_deviations[i];
+            z[j] = gain[j] * normed[j];
+        }
+    }
+}
+
+void K(layer_norm_backward)(size_t rows, size_t columns, const T *gain, const T *normed, size_t normed_row,
+                            const T *inverse_deviations, T *delta, size_t delta_row, T *gain_sums, T *bias_sums)
+{
+    for (size_t j = 0; j < columns; j++)
+        gain_sums[j] = bias_sums[j] = 0;
+    for (size_t i = 0; i < rows; i++, normed += normed_row, delta += delta_row) {
+        T mean = 0, along = 0;
+        for (size_t j = 0; j < columns; j++) {
+            gain_sums[j] += delta[j] * normed[j];
+            mean += gain[j] * delta[j];
+            along += gain[j] * delta[j] * normed[j];
+        }
+        mean /= (T)columns;
+        along /= (T)columns;
+        for (size_t j = 0; j < columns; j++) {
+            delta[j] = (gain[j] * delta[j] - mean - along * normed[j]) * inverse_deviations[i];
+            bias_sums[j] += delta[j];
+        }
+    }
+}
+
+static uint32_t F(hash)(uint32_t key, uint32_t place)
+{
+    uint32_t h = place * 0x9e3779b1u ^ key;
+    h = (h ^ h >> 16) * 0x7feb352du;
+    h = (h ^ h >> 15) * 0x846ca68bu;
+    return h ^ h >> 16;
+}
+
+void K(dropout)(size_t rows, size_t columns, uint64_t key, double rate, const T *x, size_t x_row, T *out,
+                size_t out_row)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++) {
+            const uint32_t row_key = F(hash)((uint32_t)(key >> 32), (uint32_t)i) ^ (uint32_t)key;
+            const int dropped = F(hash)(row_key, (uint32_t)j) < (uint32_t)(rate * 4294967296.0);
+            out[i * out_row + j] = dropped ? 0 : x[i * x_row + j] * (T)(1 / (1 - rate));
+        }
+}
+
+double K(huber)(size_t rows, size_t columns, const T *output, size_t output_row, const T *target, size_t target_row,
+                T threshold, T scale, T *delta, size_t delta_row)
+{
+    double total = 0;
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++) {
+            const T difference = output[i * output_row + j] - target[i * target_row + j];
+            const T size = difference < 0 ? -difference : difference;
+            total += size <= threshold ? (double)(size * size / 2) : (double)(threshold * (size - threshold / 2));
+            if (delta)
+                delta[i * delta_row + j] = scale * (size <= threshold ? difference : difference < 0 ? -threshold : threshold);
+        }
+    return total;
 }
 
 double K(mse)(size_t rows, size_t columns, const T *output, size_t output_row, const T *target, size_t target_row,
@@ -166,8 +285,10 @@ void K(sgd)(size_t n, const MLOPT_JOIN(mlopt_sgd_rates_, MLOPT_REAL) *r, const T
 {
     for (size_t i = 0; i < n; i++) {
         T step = gradient[i] + r->weight_decay * parameter[i];
-        if (velocity)
-            step = velocity[i] = r->momentum * velocity[i] + step;
+        if (velocity) {
+            velocity[i] = r->momentum * velocity[i] + step;
+            step = r->nesterov != 0 ? step + r->momentum * velocity[i] : velocity[i];
+        }
         parameter[i] -= r->lr * step;
     }
 }

@@ -148,6 +148,23 @@ MLOPT_INLINE void f32_transpose(f32v *rows)
     }
 }
 
+/* Lanes in any order (see avx512.h); doubles move as two halves each. */
+MLOPT_INLINE f32i f32_lane_numbers(void) { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
+MLOPT_INLINE f64i f64_lane_numbers(void) { return f32_lane_numbers(); }
+MLOPT_INLINE f32i f32_lane_shares(int power) { return _mm256_srl_epi32(f32_lane_numbers(), _mm_cvtsi32_si128(power)); }
+MLOPT_INLINE f64i f64_lane_shares(int power)
+{
+    const __m256i pairs = _mm256_set_epi32(3, 3, 2, 2, 1, 1, 0, 0), odd = _mm256_set_epi32(1, 0, 1, 0, 1, 0, 1, 0);
+    return _mm256_add_epi32(_mm256_slli_epi32(_mm256_srl_epi32(pairs, _mm_cvtsi32_si128(power)), 1), odd);
+}
+MLOPT_INLINE f32i f32_lanes_onward(f32i index, int by) { return _mm256_add_epi32(index, _mm256_set1_epi32(by)); }
+MLOPT_INLINE f64i f64_lanes_onward(f64i index, int by) { return _mm256_add_epi32(index, _mm256_set1_epi32(2 * by)); }
+MLOPT_INLINE f32v f32_permute(f32v v, f32i index) { return _mm256_permutevar8x32_ps(v, index); }
+MLOPT_INLINE f64v f64_permute(f64v v, f64i index)
+{
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(v), index));
+}
+
 MLOPT_INLINE f32v f32_spread(const float *p, f32v block, int lane) { return (void)block, _mm256_set1_ps(p[lane]); }
 MLOPT_INLINE f64v f64_spread(const double *p, f64v block, int lane) { return (void)block, _mm256_set1_pd(p[lane]); }
 

@@ -122,6 +122,20 @@ MLOPT_AVX512_HALF(f64, double, f64v, f64h, pd)
 MLOPT_AVX512_REAL(f32, float, f32v, f32m, ps, epi32, int32_t, 23)
 MLOPT_AVX512_REAL(f64, double, f64v, f64m, pd, epi64, int64_t, 52)
 
+/* Lanes in any order: lane l of the result is lane index[l] of v; indices count modulo the lanes. */
+MLOPT_INLINE f32i f32_lane_numbers(void)
+{
+    return _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+MLOPT_INLINE f64i f64_lane_numbers(void) { return _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0); }
+/* lane numbers divided by 2^power */
+MLOPT_INLINE f32i f32_lane_shares(int power) { return _mm512_srl_epi32(f32_lane_numbers(), _mm_cvtsi32_si128(power)); }
+MLOPT_INLINE f64i f64_lane_shares(int power) { return _mm512_srl_epi64(f64_lane_numbers(), _mm_cvtsi32_si128(power)); }
+MLOPT_INLINE f32i f32_lanes_onward(f32i index, int by) { return _mm512_add_epi32(index, _mm512_set1_epi32(by)); }
+MLOPT_INLINE f64i f64_lanes_onward(f64i index, int by) { return _mm512_add_epi64(index, _mm512_set1_epi64(by)); }
+MLOPT_INLINE f32v f32_permute(f32v v, f32i index) { return _mm512_permutexvar_ps(index, v); }
+MLOPT_INLINE f64v f64_permute(f64v v, f64i index) { return _mm512_permutexvar_pd(index, v); }
+
 MLOPT_INLINE f32v f32_inverse(f32v a) { return _mm512_rcp14_ps(a); }
 MLOPT_INLINE f64v f64_inverse(f64v a) { return _mm512_div_pd(_mm512_set1_pd(1), a); }
 

@@ -140,6 +140,23 @@ typedef f64i f64m;
         (void)block;                                                                                                   \
         return type##_set1(p[lane]);                                                                                   \
     }                                                                                                                  \
+    /* lanes in any order (see avx512.h) */                                                                            \
+    MLOPT_INLINE I type##_lane_shares(int power)                                                                       \
+    {                                                                                                                  \
+        I index = {0};                                                                                                 \
+        for (int i = 0; i < type##_LANES; i++)                                                                         \
+            index[i] = i >> power;                                                                                     \
+        return index;                                                                                                  \
+    }                                                                                                                  \
+    MLOPT_INLINE I type##_lane_numbers(void) { return type##_lane_shares(0); }                                         \
+    MLOPT_INLINE I type##_lanes_onward(I index, int by) { return type##_int_add(index, type##_int_set1(by)); }         \
+    MLOPT_INLINE V type##_permute(V v, I index)                                                                        \
+    {                                                                                                                  \
+        V result = v;                                                                                                  \
+        for (int i = 0; i < type##_LANES; i++)                                                                         \
+            result[i] = v[index[i] & (type##_LANES - 1)];                                                              \
+        return result;                                                                                                 \
+    }                                                                                                                  \
     MLOPT_INLINE void type##_transpose(V *rows)                                                                        \
     {                                                                                                                  \
         for (size_t i = 0; i < type##_LANES; i++)                                                                      \
