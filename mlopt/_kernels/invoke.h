@@ -68,6 +68,9 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
                   (n, m, p[0], step[0], p[1], step[1], (T)1.25, (T)c->number, p[2], step[2]))                          \
     INVOKE(layer_norm, type, (n, m, p[0], p[1], (T)1e-5, p[2], step[2], p[3], step[3], p[4]))                          \
     INVOKE(layer_norm_backward, type, (n, m, p[0], p[1], step[1], p[2], p[3], step[3], p[4], p[5]))                    \
+    INVOKE(lstm_cell, type, (n, m, p[0], p[1], step[1], p[2], p[3], p[4], step[4], p[5], step[5]))                     \
+    INVOKE(lstm_cell_backward, type,                                                                                   \
+           (n, m, p[0], step[0], p[1], p[2], p[3], step[3], p[4], step[4], p[5], p[6], step[6]))                       \
     /* the key is dims[2] */                                                                                           \
     INVOKE(dropout, type, (n, m, c->dims[2], c->number, p[0], step[0], p[1], step[1]))                                 \
     INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \

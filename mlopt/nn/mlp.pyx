@@ -1,6 +1,4 @@
 """Multilayer perceptrons: the public model over the C functions of network.h."""
-import operator
-
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
@@ -9,16 +7,14 @@ import numpy as np
 
 from mlopt._kernels.core cimport current_table, default_blocks
 from mlopt._kernels.dispatch cimport mlopt_kernels
+from mlopt.nn.layers cimport draw_dense, integers, lay_out_dense, of_each, same_or_each
 from mlopt.nn.model cimport Job, Model, Workspace, number_in, one_of, vector
 from mlopt.nn.network cimport *
 
+from mlopt.nn.layers import ACTIVATIONS
+
 cnp.import_array()
 
-ACTIVATIONS = {
-    "identity": MLOPT_IDENTITY, "relu": MLOPT_RELU, "tanh": MLOPT_TANH, "sigmoid": MLOPT_SIGMOID,
-    "gelu": MLOPT_GELU, "silu": MLOPT_SILU,
-}
-cdef size_t LINE = 64
 # Predictions with the same parameters after which packing them for the ones to come pays.
 cdef int PACK_AFTER = 4
 cdef size_t RELEASE_WORK = 1 << 17
@@ -108,7 +104,7 @@ cdef class MLP(Model):
 
     def __cinit__(self, layers, *, activation="relu", output="identity", loss="mse", optimizer=None, dtype="float32",
                   rng=None, dropout=0.0, layer_norm=False, l2=0.0, huber_delta=1.0):
-        self.widths = check_widths(layers)
+        self.widths = integers("layers", layers, 2)
         hidden = len(self.widths) - 2
         self.activations = of_each("activation", activation, hidden, str)
         for name in self.activations or (activation,):
@@ -127,75 +123,18 @@ cdef class MLP(Model):
         self.lay_out()
         penalty = number_in("l2", l2, 0, float("inf"), "at least 0 and finite")
         self.begin(optimizer, penalty)
-        self.initialise(generator)
+        draw_dense(self.views(self.memory.array), (*self.activations, self.output_name), generator)
         self.seed = int(generator.integers(1 << 63))
 
     cdef lay_out(self):
-        # layers, their places in the flat vector and in the workspace
-        cdef size_t unit = LINE // <size_t>self.type.itemsize
-        cdef size_t sample = 0, widest = 0, i, count = len(self.widths) - 1
-        cdef mlopt_layer *layer
-        self.layer_memory = np.zeros(count * sizeof(mlopt_layer), np.uint8)
-        self.network.layers = <mlopt_layer *>cnp.PyArray_DATA(self.layer_memory)
-        self.network.count = count
-        self.network.plain = not any(self.norms)
+        cdef size_t inputs, outputs
         self.places, spans = [], []
-        for i in range(count):
-            layer = <mlopt_layer *>cnp.PyArray_DATA(self.layer_memory) + i
-            hidden = i < count - 1
-            layer.inputs = self.widths[i]
-            layer.outputs = self.widths[i + 1]
-            layer.row = (layer.outputs + unit - 1) // unit * unit
-            layer.normalises = hidden and self.norms[i]
-            layer.dropout = self.rates[i] if hidden else 0
-            name = self.activations[i] if hidden else self.output_name
-            layer.activation = MLOPT_IDENTITY if not hidden and self.objective.link != MLOPT_LINK_NONE else (
-                ACTIVATIONS[name])
-            arrays = []
-            layer.weights = self.length
-            self.length = self.place(arrays, self.length, (self.widths[i], self.widths[i + 1]))
-            spans.append((layer.weights, layer.inputs * layer.outputs))
-            layer.bias = self.length
-            self.length = self.place(arrays, self.length, (self.widths[i + 1],))
-            if layer.normalises:
-                layer.gain = self.length
-                self.length = self.place(arrays, self.length, (self.widths[i + 1],))
-                layer.shift = self.length
-                self.length = self.place(arrays, self.length, (self.widths[i + 1],))
-            self.places.append(arrays)
-            layer.z = layer.out = sample
-            sample += layer.row
-            if mlopt_keeps_sums(layer.activation):
-                layer.z = sample
-                sample += layer.row
-            if layer.normalises:
-                layer.normed = sample
-                layer.deviations = sample + layer.row
-                sample += layer.row + unit
-            layer.dropped = layer.out
-            if layer.dropout > 0:
-                layer.dropped = sample
-                sample += layer.row
-            widest = max(widest, layer.row)
-            self.products += layer.inputs * layer.outputs
+        self.layer_memory = lay_out_dense(self, &self.network, self.widths, (*self.activations, self.output_name),
+                                          self.objective.link != MLOPT_LINK_NONE, self.rates, self.norms, spans)
         self.spans = np.array(spans, np.uintp)
-        self.span_count = count
-        self.network.deltas[0] = sample
-        self.network.deltas[1] = sample + widest
-        self.network.sample = sample + 2 * widest
-
-    cdef initialise(self, generator):
-        last = len(self.places) - 1
-        for i, (weights, _, *norm) in enumerate(self.views(self.memory.array)):
-            inputs, outputs = weights.shape
-            name = self.activations[i] if i < last else self.output_name
-            if name in ("relu", "gelu", "silu"):
-                weights[...] = generator.standard_normal(weights.shape) * (2 / inputs) ** 0.5
-            else:
-                limit = (6 / (inputs + outputs)) ** 0.5
-                weights[...] = generator.uniform(-limit, limit, weights.shape)
-            if norm:
-                norm[0][...] = 1
+        self.span_count = len(spans)
+        for inputs, outputs in zip(self.widths[:len(self.widths) - 1], self.widths[1:], strict=True):
+            self.products += inputs * outputs
 
     # --- what a model brings ---------------------------------------------------------------------
 
@@ -510,42 +449,6 @@ cdef class MLP(Model):
             "dropout": self.dropout, "layer_norm": self.layer_norm, "l2": self.l2_factor,
             "huber_delta": self.huber_delta,
         }
-
-
-cdef same_or_each(values, default):
-    if len(set(values)) > 1:
-        return values
-    return values[0] if values else default
-
-
-cdef tuple of_each(str name, value, count, kind):
-    # one value for every hidden layer
-    if isinstance(value, kind):
-        return (value,) * count
-    try:
-        values = tuple(value)
-    except TypeError:
-        expected = kind.__name__ if isinstance(kind, type) else "number" if int in kind else "bool"
-        raise TypeError(f"{name} must be a {expected} or one for each hidden layer, "
-                        f"not {type(value).__name__}") from None
-    if len(values) != count:
-        raise ValueError(f"{name} must be one value or {count}, one for each hidden layer, got {len(values)}")
-    return values
-
-
-cdef tuple check_widths(layers):
-    if isinstance(layers, (str, bytes)):
-        raise TypeError(f"layers must be a sequence of integers, not {type(layers).__name__}")
-    try:
-        widths = tuple([operator.index(width) for width in layers])
-    except TypeError:
-        raise TypeError(f"layers must be a sequence of integers, got {layers!r}") from None
-    if len(widths) < 2:
-        raise ValueError(f"layers must name at least inputs and outputs, got {list(widths)}")
-    for width in widths:
-        if not 1 <= width <= 1 << 24:
-            raise ValueError(f"layers must be widths from 1 to {1 << 24}, got {width}")
-    return widths
 
 
 @cython.final

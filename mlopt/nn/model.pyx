@@ -422,11 +422,9 @@ cdef class Model:
         targets.total = rows
         if sample_weight is not None:
             weights = self.weights_of(sample_weight, workspace.rows)
-            if rows > <cnp.npy_intp>workspace.rows:
-                weights = np.repeat(weights, rows // workspace.rows)
             workspace.weights = weights
             targets.weights = cnp.PyArray_DATA(workspace.weights)
-            targets.total = float(np.sum(weights, dtype=np.float64))
+            targets.total = float(np.sum(weights, dtype=np.float64)) * <double>(rows // <cnp.npy_intp>workspace.rows)
         if job != LOSS:
             if workspace.gradient_vector is None:
                 self.need_gradient(workspace)

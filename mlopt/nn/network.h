@@ -100,7 +100,7 @@ static inline size_t mlopt_network_product_bytes(const mlopt_network *network, c
 /* The key of the dropout in one layer of one step. */
 static inline uint64_t mlopt_dropout_key(uint64_t seed, uint64_t step, uint64_t layer)
 {
-    uint64_t h = seed + 0x9e3779b97f4a7c15u * (step * 1024 + layer + 1);
+    uint64_t h = seed + 0x9e3779b97f4a7c15u * ((step << 32) + layer + 1);
     h = (h ^ h >> 30) * 0xbf58476d1ce4e5b9u;
     h = (h ^ h >> 27) * 0x94d049bb133111ebu;
     return h ^ h >> 31;

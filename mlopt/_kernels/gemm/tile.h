@@ -94,7 +94,6 @@ MLOPT_INLINE void F(tile)(const size_t rows, const size_t vectors, const int sou
     const T *b = t->b, *next = t->next[0], *next_too = t->next[1], *c_line = t->c;
     const ptrdiff_t next_step = t->next_step, c_row = t->c_row;
     T *copy = t->copy;
-    const size_t rounds = (t->k + MLOPT_TILE_ROUND - 1) / MLOPT_TILE_ROUND;
     MLOPT_UNROLL_FULLY
     for (size_t i = 0; i < rows; i++) {
         MLOPT_UNROLL_FULLY

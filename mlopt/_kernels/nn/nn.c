@@ -15,6 +15,7 @@
 #include "batch.h"
 #include "losses.h"
 #include "norm.h"
+#include "cells.h"
 #include "updates.h"
 #include "../simd/real_end.h"
 
@@ -27,5 +28,6 @@
 #include "batch.h"
 #include "losses.h"
 #include "norm.h"
+#include "cells.h"
 #include "updates.h"
 #include "../simd/real_end.h"

@@ -204,6 +204,43 @@ void K(dropout)(size_t rows, size_t columns, uint64_t key, double rate, const T 
         }
 }
 
+void K(lstm_cell)(size_t rows, size_t hidden, const T *bias, T *gates, size_t gates_row, const T *before, T *cells,
+                  T *out, size_t out_row, T *out_too, size_t out_too_row)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < hidden; j++) {
+            T *const g = gates + i * gates_row + j;
+            for (size_t k = 0; k < 4; k++)
+                g[k * hidden] = F(activate)(g[k * hidden] + bias[k * hidden + j], k == 2 ? MLOPT_TANH : MLOPT_SIGMOID);
+            const T cell = g[hidden] * before[i * hidden + j] + g[0] * g[2 * hidden];
+            cells[i * hidden + j] = cell;
+            out[i * out_row + j] = g[3 * hidden] * LIBM(tanh)(cell);
+            if (out_too)
+                out_too[i * out_too_row + j] = out[i * out_row + j];
+        }
+}
+
+void K(lstm_cell_backward)(size_t rows, size_t hidden, const T *gates, size_t gates_row, const T *before,
+                           const T *cells, const T *delta, size_t delta_row, const T *delta_too, size_t delta_too_row,
+                           T *delta_cells, T *delta_gates, size_t delta_gates_row)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < hidden; j++) {
+            const T *const g = gates + i * gates_row + j;
+            T *const d = delta_gates + i * delta_gates_row + j, *const of_cells = delta_cells + i * hidden + j;
+            const T input = g[0], forget = g[hidden], value = g[2 * hidden], output = g[3 * hidden];
+            const T of_out =
+                (delta ? delta[i * delta_row + j] : 0) + (delta_too ? delta_too[i * delta_too_row + j] : 0);
+            const T squashed = LIBM(tanh)(cells[i * hidden + j]);
+            const T of_cell = *of_cells + of_out * output * (1 - squashed * squashed);
+            d[0] = of_cell * value * input * (1 - input);
+            d[hidden] = of_cell * before[i * hidden + j] * forget * (1 - forget);
+            d[2 * hidden] = of_cell * input * (1 - value * value);
+            d[3 * hidden] = of_out * squashed * output * (1 - output);
+            *of_cells = of_cell * forget;
+        }
+}
+
 double K(huber)(size_t rows, size_t columns, const T *output, size_t output_row, const T *target, size_t target_row,
                 T threshold, T scale, T *delta, size_t delta_row)
 {
