@@ -64,8 +64,7 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(bias_activation, type, (n, m, p[0], (mlopt_activation)c->dims[2], p[1], step[1], p[2], step[2]))            \
     INVOKE(activation_backward, type, (n, m, (mlopt_activation)c->dims[2], p[0], step[0], p[1], step[1], p[2]))        \
     INVOKE_RESULT(loss, type, (n, m, p[0], step[0], p[1], step[1], (T)c->number, p[2], step[2]))                       \
-    INVOKE_RESULT(huber, type,                                                                                         \
-                  (n, m, p[0], step[0], p[1], step[1], (T)1.25, (T)c->number, p[2], step[2]))                          \
+    INVOKE_RESULT(huber, type, (n, m, p[0], step[0], p[1], step[1], (T)1.25, (T)c->number, p[2], step[2]))             \
     INVOKE(layer_norm, type, (n, m, p[0], p[1], (T)1e-5, p[2], step[2], p[3], step[3], p[4]))                          \
     INVOKE(layer_norm_backward, type, (n, m, p[0], p[1], step[1], p[2], p[3], step[3], p[4], p[5]))                    \
     INVOKE(lstm_cell, type, (n, m, p[0], p[1], step[1], p[2], p[3], p[4], step[4], p[5], step[5]))                     \

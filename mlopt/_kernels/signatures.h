@@ -104,7 +104,7 @@ typedef enum mlopt_activation {
     /* z = x w + bias, out = f(z); one sample */                                                                       \
     typedef void mlopt_dense_##type(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_row,               \
                                     const T *bias, mlopt_activation activation, T *z, T *out);                         \
-    /* a chain of such layers, each taking what the one before put out */                                             \
+    /* a chain of such layers, each taking what the one before put out */                                              \
     typedef struct mlopt_packed_layer_##type {                                                                         \
         size_t inputs, outputs;                                                                                        \
         const T *w, *bias;                                                                                             \
@@ -155,17 +155,17 @@ typedef enum mlopt_activation {
     /* out = x / (1 - rate), or 0 for a share `rate` of the elements that the key chooses */                           \
     typedef void mlopt_dropout_##type(size_t rows, size_t columns, uint64_t key, double rate, const T *x,              \
                                       size_t x_row, T *out, size_t out_row);                                           \
-    /* a time step of an LSTM: gates hold the sums without bias, and then the four gates; before, cells: rows of hidden \
-     * elements; out, and out_too unless NULL: the outputs */                                                          \
+    /* a time step of an LSTM: gates hold the sums without bias, and then the four gates; before, cells: rows of       \
+     * hidden elements; out, and out_too unless NULL: the outputs */                                                                \
     typedef void mlopt_lstm_cell_##type(size_t rows, size_t hidden, const T *bias, T *gates, size_t gates_row,         \
                                         const T *before, T *cells, T *out, size_t out_row, T *out_too,                 \
                                         size_t out_too_row);                                                           \
     /* and back: delta + delta_too, each NULL for 0, is the gradient of the outputs, delta_cells that of the cells and \
      * then of those before; delta_gates becomes that of the sums */                                                   \
-    typedef void mlopt_lstm_cell_backward_##type(                                                                      \
-        size_t rows, size_t hidden, const T *gates, size_t gates_row, const T *before, const T *cells, const T *delta, \
-        size_t delta_row, const T *delta_too, size_t delta_too_row, T *delta_cells, T *delta_gates,                    \
-        size_t delta_gates_row);                                                                                       \
+    typedef void mlopt_lstm_cell_backward_##type(size_t rows, size_t hidden, const T *gates, size_t gates_row,         \
+                                                 const T *before, const T *cells, const T *delta, size_t delta_row,    \
+                                                 const T *delta_too, size_t delta_too_row, T *delta_cells,             \
+                                                 T *delta_gates, size_t delta_gates_row);                              \
     typedef struct mlopt_adamw_rates_##type {                                                                          \
         T decay;           /* 1 - lr * weight_decay */                                                                 \
         T beta1_rest;      /* 1 - beta1 */                                                                             \

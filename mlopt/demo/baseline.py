@@ -51,8 +51,11 @@ class BaselineProgram:
         optimizer = model.optimizer
         if not isinstance(optimizer, AdamW):
             raise TypeError(f"model must be trained by AdamW, not {type(optimizer).__name__}")
+        rate = optimizer.lr
+        if callable(rate):
+            raise TypeError("model must be trained at one rate, not by a schedule")
         self._network = Classifier(
-            model.weights, model.biases, optimizer.lr, optimizer.betas, optimizer.eps, optimizer.weight_decay
+            model.weights, model.biases, rate, optimizer.betas, optimizer.eps, optimizer.weight_decay
         )
         self._before = np.zeros(len(names), np.float32)
 

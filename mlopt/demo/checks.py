@@ -62,5 +62,5 @@ class Checker:
         ]
 
 
-def _flat(gradients: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> NDArray[np.float32]:
-    return np.concatenate([part.ravel() for pair in gradients for part in pair])
+def _flat(gradients: Sequence[Sequence[NDArray[Any]]]) -> NDArray[Any]:
+    return np.concatenate([part.ravel() for layer in gradients for part in layer])

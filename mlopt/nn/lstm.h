@@ -25,7 +25,7 @@ typedef struct mlopt_lstm_layer {
 typedef struct mlopt_lstm {
     const mlopt_lstm_layer *layers;
     size_t count, inputs, hidden;
-    mlopt_network head;  /* of no layers: what the last layer puts out is the result */
+    mlopt_network head; /* of no layers: what the last layer puts out is the result */
     size_t tops;        /* in the workspace: the last layer's outputs of every time */
     size_t light, full; /* elements of workspace per row of every time: of predictions, and of gradients */
     size_t deltas;      /* in the workspace: two arrays for gradients of joined rows, taken in turn */
@@ -34,12 +34,12 @@ typedef struct mlopt_lstm {
 } mlopt_lstm;
 
 typedef struct mlopt_lstm_workspace {
-    mlopt_workspace at;   /* samples: of the head, for as many rows as it sees; product: of all */
-    void *series;         /* mlopt_lstm.light or .full elements for every row of every time */
-    void *carried;        /* mlopt_lstm_carried_elements */
-    void *packed;         /* mlopt_lstm_packed_elements, for gradients */
-    size_t rows, steps;   /* of the call */
-    int every;            /* whether the result is that of every time, not of the last alone */
+    mlopt_workspace at; /* samples: of the head, for as many rows as it sees; product: of all */
+    void *series;       /* mlopt_lstm.light or .full elements for every row of every time */
+    void *carried;      /* mlopt_lstm_carried_elements */
+    void *packed;       /* mlopt_lstm_packed_elements, for gradients */
+    size_t rows, steps; /* of the call */
+    int every;          /* whether the result is that of every time, not of the last alone */
 } mlopt_lstm_workspace;
 
 /* For every layer h and c of a row, the state; behind them for one layer at a time h and c of gradients, and a chunk of

@@ -7,8 +7,8 @@ static inline T *LSTM(array)(const mlopt_lstm_workspace *w, size_t offset)
 }
 
 /* c = a b over the workspace of products */
-static inline void LSTM(product)(const mlopt_kernels *table, const mlopt_lstm_workspace *w, size_t m, size_t n, size_t k,
-                                 const T *a, size_t a_row, size_t a_column, const T *b, size_t b_row, T *c,
+static inline void LSTM(product)(const mlopt_kernels *table, const mlopt_lstm_workspace *w, size_t m, size_t n,
+                                 size_t k, const T *a, size_t a_row, size_t a_column, const T *b, size_t b_row, T *c,
                                  size_t c_row, int accumulate)
 {
     NETWORK(product)(table, &w->at, m, n, k, a, a_row, a_column, b, b_row, 1, c, c_row, accumulate);
@@ -110,8 +110,8 @@ static inline double LSTM(loss_of)(const mlopt_kernels *table, const mlopt_objec
         now.row = w->steps * objective->outputs;
         now.values = (const T *)targets->values + t * objective->outputs;
         const size_t first = t * w->rows * row;
-        total += NETWORK(loss_of)(table, objective, w->rows, output + first, row, &now, delta ? delta + first : NULL,
-                                  row);
+        total +=
+            NETWORK(loss_of)(table, objective, w->rows, output + first, row, &now, delta ? delta + first : NULL, row);
     }
     return total;
 }
@@ -124,7 +124,8 @@ static inline double LSTM(loss)(const mlopt_kernels *table, const mlopt_lstm *ls
     LSTM(forward)(table, lstm, parameters, x, NULL, w, 0);
     const T *result = LSTM(results)(lstm, w, &count);
     if (lstm->head.count)
-        result = NETWORK(forward)(table, &lstm->head, parameters, count, result, lstm->hidden, NULL, &w->at, NULL, &row);
+        result =
+            NETWORK(forward)(table, &lstm->head, parameters, count, result, lstm->hidden, NULL, &w->at, NULL, &row);
     return LSTM(loss_of)(table, objective, result, row, targets, w, NULL);
 }
 
@@ -148,14 +149,23 @@ static inline void LSTM(layer_backward)(const mlopt_kernels *table, const mlopt_
     /* only the columns that are wanted of the transposed weights */
     const size_t skipped = below ? 0 : inputs, columns = width - skipped;
     T *const packed = w->packed;
-    NN_JOIN(mlopt_gemm_job_, MLOPT_REAL) back = {
-        .m = rows, .n = columns, .k = gates_row, .a_row = (ptrdiff_t)gates_row, .a_column = 1,
-        .b_row = 1, .b_column = (ptrdiff_t)gates_row, .c_column = 1,
-        .blocks = w->at.blocks, .workspace = w->at.product, .packed = packed,
+    NN_JOIN(mlopt_gemm_job_, MLOPT_REAL)
+    back = {
+        .m = rows,
+        .n = columns,
+        .k = gates_row,
+        .a_row = (ptrdiff_t)gates_row,
+        .a_column = 1,
+        .b_row = 1,
+        .b_column = (ptrdiff_t)gates_row,
+        .c_column = 1,
+        .blocks = w->at.blocks,
+        .workspace = w->at.product,
+        .packed = packed,
     };
-    back.packed_columns = CALL(gemm_pack)(w->at.blocks, gates_row, columns,
-                                          parameters + layer->weights + skipped * gates_row, 1, (ptrdiff_t)gates_row,
-                                          packed);
+    back.packed_columns =
+        CALL(gemm_pack)(w->at.blocks, gates_row, columns, parameters + layer->weights + skipped * gates_row, 1,
+                        (ptrdiff_t)gates_row, packed);
     memset(db, 0, gates_row * sizeof(T));
     memset(delta_c, 0, block * sizeof(T));
     const T *carried = NULL;

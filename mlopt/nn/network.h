@@ -26,12 +26,12 @@ typedef enum mlopt_link { MLOPT_LINK_NONE, MLOPT_LINK_SOFTMAX, MLOPT_LINK_SIGMOI
  * the workspace (times the capacity: where the array of all samples begins). */
 typedef struct mlopt_layer {
     size_t inputs, outputs;
-    size_t row;                 /* elements from row to row of activations */
-    size_t weights, bias;       /* in the flat vector, and where the layer normalises */
-    size_t gain, shift;         /* these */
-    size_t z, out;              /* in the workspace; z is out where only the output is needed later */
-    size_t normed, deviations;  /* in the workspace, where the layer normalises */
-    size_t dropped;             /* in the workspace: out after dropout; out where there is none */
+    size_t row;                /* elements from row to row of activations */
+    size_t weights, bias;      /* in the flat vector, and where the layer normalises */
+    size_t gain, shift;        /* these */
+    size_t z, out;             /* in the workspace; z is out where only the output is needed later */
+    size_t normed, deviations; /* in the workspace, where the layer normalises */
+    size_t dropped;            /* in the workspace: out after dropout; out where there is none */
     double dropout;
     int normalises;
     mlopt_activation activation;
@@ -63,10 +63,10 @@ typedef struct mlopt_workspace {
 
 /* What a batch is trained on. */
 typedef struct mlopt_targets {
-    const void *values; /* rows of the outputs */
-    size_t row;         /* elements from row to row */
+    const void *values;  /* rows of the outputs */
+    size_t row;          /* elements from row to row */
     const void *weights; /* one a row, or NULL: all 1 */
-    double total;       /* the sum of the weights */
+    double total;        /* the sum of the weights */
 } mlopt_targets;
 
 /* The derivative of gelu and silu needs what went in, that of the others only what came out. */

@@ -79,7 +79,8 @@ static inline T *NETWORK(forward)(const mlopt_kernels *table, const mlopt_networ
 
 /* x has x_row elements from row to row, out has no gaps. */
 static inline void NETWORK(predict)(const mlopt_kernels *table, const mlopt_network *network,
-                                    const mlopt_objective *objective, const T *parameters, size_t rows, const T *x, size_t x_row, const mlopt_workspace *workspace, T *out)
+                                    const mlopt_objective *objective, const T *parameters, size_t rows, const T *x,
+                                    size_t x_row, const mlopt_workspace *workspace, T *out)
 {
     size_t out_row;
     NETWORK(forward)(table, network, parameters, rows, x, x_row, NULL, workspace, out, &out_row);
@@ -87,8 +88,8 @@ static inline void NETWORK(predict)(const mlopt_kernels *table, const mlopt_netw
 }
 
 static inline double NETWORK(loss)(const mlopt_kernels *table, const mlopt_network *network,
-                                   const mlopt_objective *objective, const T *parameters, size_t rows, const T *x, size_t x_row, const mlopt_targets *targets,
-                                   const mlopt_workspace *workspace)
+                                   const mlopt_objective *objective, const T *parameters, size_t rows, const T *x,
+                                   size_t x_row, const mlopt_targets *targets, const mlopt_workspace *workspace)
 {
     size_t row;
     const T *output = NETWORK(forward)(table, network, parameters, rows, x, x_row, NULL, workspace, NULL, &row);
@@ -98,8 +99,9 @@ static inline double NETWORK(loss)(const mlopt_kernels *table, const mlopt_netwo
 /* One sample, from what forward left: the gradient of a layer's sums is the gradient of its biases, so it is made in
  * place. */
 static inline double NETWORK(gradient_one)(const mlopt_kernels *table, const mlopt_network *network,
-                                           const mlopt_objective *objective, const T *parameters, const T *x, const T *output,
-                                           const mlopt_targets *targets, const mlopt_workspace *workspace, T *gradient)
+                                           const mlopt_objective *objective, const T *parameters, const T *x,
+                                           const T *output, const mlopt_targets *targets,
+                                           const mlopt_workspace *workspace, T *gradient)
 {
     const mlopt_layer *first = network->layers, *layer = first + network->count - 1;
     T *delta = gradient + layer->bias;
@@ -158,26 +160,27 @@ static inline void NETWORK(backward)(const mlopt_kernels *table, const mlopt_net
 }
 
 static inline double NETWORK(gradient_batch)(const mlopt_kernels *table, const mlopt_network *network,
-                                             const mlopt_objective *objective, const T *parameters, size_t rows, const T *x, size_t x_row,
-                                             const mlopt_targets *targets, const uint64_t *dropout,
-                                             const mlopt_workspace *workspace, T *gradient, T *dx, size_t dx_row)
+                                             const mlopt_objective *objective, const T *parameters, size_t rows,
+                                             const T *x, size_t x_row, const mlopt_targets *targets,
+                                             const uint64_t *dropout, const mlopt_workspace *workspace, T *gradient,
+                                             T *dx, size_t dx_row)
 {
     size_t row;
     const T *output = NETWORK(forward)(table, network, parameters, rows, x, x_row, dropout, workspace, NULL, &row);
-    const double loss =
-        NETWORK(loss_of)(table, objective, rows, output, row, targets, AT(network->deltas[0]), row);
+    const double loss = NETWORK(loss_of)(table, objective, rows, output, row, targets, AT(network->deltas[0]), row);
     NETWORK(backward)(table, network, parameters, rows, x, x_row, dropout, workspace, gradient, dx, dx_row);
     return loss;
 }
 
 /* The gradient of the mean loss over the rows; returns that loss. */
 static inline double NETWORK(gradient)(const mlopt_kernels *table, const mlopt_network *network,
-                                       const mlopt_objective *objective, const T *parameters, size_t rows, const T *x, size_t x_row, const mlopt_targets *targets,
-                                       const uint64_t *dropout, const mlopt_workspace *workspace, T *gradient)
+                                       const mlopt_objective *objective, const T *parameters, size_t rows, const T *x,
+                                       size_t x_row, const mlopt_targets *targets, const uint64_t *dropout,
+                                       const mlopt_workspace *workspace, T *gradient)
 {
     if (rows > 1 || dropout || !network->plain)
-        return NETWORK(gradient_batch)(table, network, objective, parameters, rows, x, x_row, targets, dropout, workspace,
-                                       gradient, NULL, 0);
+        return NETWORK(gradient_batch)(table, network, objective, parameters, rows, x, x_row, targets, dropout,
+                                       workspace, gradient, NULL, 0);
     size_t row;
     const T *output = NETWORK(forward)(table, network, parameters, 1, x, x_row, NULL, workspace, NULL, &row);
     return NETWORK(gradient_one)(table, network, objective, parameters, x, output, targets, workspace, gradient);

@@ -1,7 +1,8 @@
 /* Losses of rows of outputs, and what makes predictions of them, for the element type T. */
 
 /* Predictions from what the last layer put out, in place. */
-static inline void NETWORK(apply_link)(const mlopt_kernels *table, const mlopt_objective *objective, size_t rows, T *out)
+static inline void NETWORK(apply_link)(const mlopt_kernels *table, const mlopt_objective *objective, size_t rows,
+                                       T *out)
 {
     const size_t outputs = objective->outputs;
     if (objective->link == MLOPT_LINK_SOFTMAX)
@@ -46,8 +47,9 @@ static inline double NETWORK(loss_of)(const mlopt_kernels *table, const mlopt_ob
     double sum = 0;
     for (size_t i = 0; i < rows; i++) {
         const double weight = (double)weights[i];
-        sum += weight * NETWORK(loss_of_rows)(table, objective, 1, output + i * output_row, output_row, values + i * row,
-                                              row, weight / terms, delta ? delta + i * delta_row : NULL, delta_row);
+        sum +=
+            weight * NETWORK(loss_of_rows)(table, objective, 1, output + i * output_row, output_row, values + i * row,
+                                           row, weight / terms, delta ? delta + i * delta_row : NULL, delta_row);
     }
     return sum / terms;
 }

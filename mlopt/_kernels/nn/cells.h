@@ -15,8 +15,7 @@ void K(lstm_cell)(size_t rows, size_t hidden, const T *bias, T *gates, size_t ga
             const size_t left = hidden - j;
             T *const g = gates + j;
             const V input = F(gate)(F(add)(F(load_left)(g, left), F(load_left)(bias + j, left)));
-            const V forget =
-                F(gate)(F(add)(F(load_left)(g + hidden, left), F(load_left)(bias + hidden + j, left)));
+            const V forget = F(gate)(F(add)(F(load_left)(g + hidden, left), F(load_left)(bias + hidden + j, left)));
             const V value =
                 F(tanh)(F(add)(F(load_left)(g + 2 * hidden, left), F(load_left)(bias + 2 * hidden + j, left)));
             const V output =
@@ -56,8 +55,8 @@ void K(lstm_cell_backward)(size_t rows, size_t hidden, const T *gates, size_t ga
             const V through = F(mul)(F(mul)(of_out, output), F(fnma)(squashed, squashed, one));
             const V of_cell = F(add)(F(load_left)(delta_cells + j, left), through);
             F(store_left)(d, left, F(mul)(F(mul)(of_cell, value), F(mul)(input, F(sub)(one, input))));
-            F(store_left)(d + hidden, left, F(mul)(F(mul)(of_cell, F(load_left)(before + j, left)),
-                                                   F(mul)(forget, F(sub)(one, forget))));
+            F(store_left)(d + hidden, left,
+                          F(mul)(F(mul)(of_cell, F(load_left)(before + j, left)), F(mul)(forget, F(sub)(one, forget))));
             F(store_left)(d + 2 * hidden, left, F(mul)(F(mul)(of_cell, input), F(fnma)(value, value, one)));
             F(store_left)(d + 3 * hidden, left, F(mul)(F(mul)(of_out, squashed), F(mul)(output, F(sub)(one, output))));
             F(store_left)(delta_cells + j, left, F(mul)(of_cell, forget));

@@ -5,10 +5,7 @@
  * inputs at once, so that enough independent sums hide the latency of an FMA. */
 
 /* A vector that is whole, or holds no more than is left. */
-MLOPT_INLINE V F(load_cut)(const int cut, const T *p, size_t left)
-{
-    return cut ? F(load_first)(p, left) : F(load)(p);
-}
+MLOPT_INLINE V F(load_cut)(const int cut, const T *p, size_t left) { return cut ? F(load_first)(p, left) : F(load)(p); }
 
 /* `vectors` vectors of outputs in `split` sums each, taken in turn; cut: the last one is not whole.  Constants where
  * this is inlined. */

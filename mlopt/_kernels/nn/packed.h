@@ -118,8 +118,9 @@ MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, con
 }
 
 #define PACKED_STEPS(VECTORS_, TAIL)                                                                                   \
-    VECTORS_(1, 8) VECTORS_(2, 4) VECTORS_(3, 4) VECTORS_(4, 2) VECTORS_(5, 2) VECTORS_(6, 2) VECTORS_(7, 2)           \
-        VECTORS_(8, 1) TAIL(1) TAIL(2) TAIL(4) TAIL(8)
+    VECTORS_(1, 8)                                                                                                     \
+    VECTORS_(2, 4) VECTORS_(3, 4) VECTORS_(4, 2) VECTORS_(5, 2) VECTORS_(6, 2) VECTORS_(7, 2) VECTORS_(8, 1) TAIL(1)   \
+        TAIL(2) TAIL(4) TAIL(8)
 #define VECTORS_BODY(vectors, split)                                                                                   \
     static void K(packed_vectors_##vectors)(const PACKED_STEP *step, const T *x, T *out)                               \
     {                                                                                                                  \

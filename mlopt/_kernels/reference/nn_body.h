@@ -251,7 +251,9 @@ double K(huber)(size_t rows, size_t columns, const T *output, size_t output_row,
             const T size = difference < 0 ? -difference : difference;
             total += size <= threshold ? (double)(size * size / 2) : (double)(threshold * (size - threshold / 2));
             if (delta)
-                delta[i * delta_row + j] = scale * (size <= threshold ? difference : difference < 0 ? -threshold : threshold);
+                delta[i * delta_row + j] = scale * (size <= threshold ? difference
+                                                    : difference < 0  ? -threshold
+                                                                      : threshold);
         }
     return total;
 }

@@ -53,7 +53,7 @@ def torch_network(torch: Any, model: Any) -> Any:
         linear = torch.nn.Linear(*w.shape)
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(np.ascontiguousarray(w.T)))
-            linear.bias.copy_(torch.from_numpy(np.ascontiguousarray(b)))
+            linear.bias.copy_(torch.from_numpy(np.array(b)))
         layers += [linear, torch.nn.ReLU()]
     return torch.nn.Sequential(*layers[:-1])
 
@@ -94,7 +94,7 @@ def torch_step(torch: Any, model: Any, x: np.ndarray, y: np.ndarray) -> Callable
 
 def numpy_gradient(model: Any, x: np.ndarray, y: np.ndarray) -> Callable[[], object]:
     """The gradient of one sample by hand in NumPy, into arrays made before."""
-    (w1, w2), (b1, b2) = ([np.ascontiguousarray(a) for a in pair] for pair in (model.weights, model.biases))
+    (w1, w2), (b1, b2) = ([np.array(a) for a in pair] for pair in (model.weights, model.biases))
     dw1, dw2 = np.empty_like(w1), np.empty_like(w2)
     factor = np.float32(2 / y.size)
 
@@ -186,7 +186,7 @@ def measure_inference(row: Row, options: Options) -> None:
 
 def add_inference_peers(contest: Contest, model: Any, x: np.ndarray, out: np.ndarray) -> None:
     """The same network in the peers, each in its quickest form."""
-    (w1, w2), (b1, b2) = ([np.ascontiguousarray(a) for a in pair] for pair in (model.weights, model.biases))
+    (w1, w2), (b1, b2) = ([np.array(a) for a in pair] for pair in (model.weights, model.biases))
     hidden = np.empty_like(b1)
 
     def by_hand() -> None:
@@ -220,7 +220,7 @@ def onnx_call(runtime: Any, onnx: Any, model: Any, x: np.ndarray, out: np.ndarra
     nodes, initializers, last = [], [], "x"
     count = len(model.weights)
     for i, (w, b) in enumerate(zip(model.weights, model.biases, strict=True)):
-        initializers += [numpy_helper.from_array(np.ascontiguousarray(a), f"{k}{i}") for k, a in (("w", w), ("b", b))]
+        initializers += [numpy_helper.from_array(np.array(a), f"{k}{i}") for k, a in (("w", w), ("b", b))]
         name = "y" if i == count - 1 else f"z{i}"
         nodes.append(helper.make_node("Gemm", [last, f"w{i}", f"b{i}"], [name]))
         last = name

@@ -1,0 +1,1 @@
+ACTIVATIONS: tuple[str, ...]
