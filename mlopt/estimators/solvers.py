@@ -7,6 +7,7 @@ every step is the one that scikit-learn takes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -268,7 +269,7 @@ def minimise(objective: Objective, *, max_iter: int, max_fun: int, tol: float, v
 def glorot(layers: Sequence[int], activation: str, random_state: Any) -> list[tuple[Array, Array]]:
     """Weights and biases from scikit-learn's distribution, drawn in its order."""
     parameters = []
-    for inputs, width in zip(layers[:-1], layers[1:], strict=True):
+    for inputs, width in pairwise(layers):
         bound = ((2.0 if activation == "logistic" else 6.0) / (inputs + width)) ** 0.5
         weights = random_state.uniform(-bound, bound, (inputs, width))
         parameters.append((weights, random_state.uniform(-bound, bound, width)))
