@@ -83,7 +83,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         Weights (inputs, outputs) and biases (outputs,) of every layer.
     n_features_in_, n_outputs_, n_layers_, n_iter_ : int
         Features, outputs, layers with that of the inputs, epochs of the last call.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         Names of the features, where `X` has them.
     out_activation_ : {"softmax", "logistic"}
         Of the last layer.
