@@ -231,16 +231,12 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
 
     def _network(self, layers: Any, dtype: Any, optimizer: Any) -> MLP:
         head = self._head()
-        activation = "sigmoid" if self.activation == "logistic" else self.activation
-        return MLP(
-            layers,
-            activation=activation,  # type: ignore[arg-type]
-            output=head.output,  # type: ignore[arg-type]
-            loss=head.loss,  # type: ignore[arg-type]
-            optimizer=optimizer,
-            dtype=dtype,
-            rng=0,
-        )
+        names: dict[str, Any] = {
+            "activation": "sigmoid" if self.activation == "logistic" else self.activation,
+            "output": head.output,
+            "loss": head.loss,
+        }
+        return MLP(layers, **names, optimizer=optimizer, dtype=dtype, rng=0)
 
     def _start(self, layers: Any, dtype: Any, random_state: Any) -> None:
         # a new network, before any training
@@ -288,7 +284,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         model = self._network(self._model.layers, self._model.dtype, optimizer)
         model.set_parameters(self._model.parameters)
         if self.solver == "adam":
-            descent = AdamDescent(model, head, self.epsilon)
+            descent = AdamDescent(model, head, self.beta_2, self.epsilon)
         else:
             descent = GradientDescent(model, head, self.learning_rate_init, self.learning_rate, self.power_t)
         self._model = model

@@ -77,18 +77,11 @@ class Samples:
 
 
 def outputs(model: MLP, X: Any) -> Array:
-    """The network's outputs, a part of the rows at a time; with a workspace of its own, for any thread."""
-    count = X.shape[0]
-    size = min(count, ROWS)
-    result = np.empty((count, model.layers[-1]), model.dtype)
-    x, out = np.empty((size, X.shape[1]), model.dtype), np.empty((size, model.layers[-1]), model.dtype)
-    infer = model.bind(x, out)
-    for start in range(0, count, size):
-        rows = X[start : start + size]
-        part = slice(0, rows.shape[0])
-        x[part] = rows.toarray() if issparse(rows) else rows
-        infer()
-        result[start : start + size] = out[part]
+    """The network's outputs, a part of the rows at a time."""
+    result = np.empty((X.shape[0], model.layers[-1]), model.dtype)
+    for start in range(0, X.shape[0], ROWS):
+        part = slice(start, start + ROWS)
+        model.predict(X[part].toarray() if issparse(X) else X[part], out=result[part])
     return result
 
 
@@ -138,8 +131,9 @@ class Descent:
 class AdamDescent(Descent):
     """Adam as scikit-learn defines it: epsilon is added before the second moment's bias is corrected."""
 
-    def __init__(self, model: MLP, head: Head, epsilon: float) -> None:
+    def __init__(self, model: MLP, head: Head, beta_2: float, epsilon: float) -> None:
         super().__init__(model, head)
+        self.beta_2 = beta_2
         self.epsilon = epsilon / head.gradient_scale
         self.remembered = 1.0  # beta_2 to the number of steps
 
@@ -150,8 +144,8 @@ class AdamDescent(Descent):
 
     def prepare(self) -> None:
         """Divide epsilon by what :class:`mlopt.nn.AdamW` multiplies the root of the second moment with."""
-        optimizer: AdamW = self.model.optimizer  # type: ignore[assignment]
-        self.remembered *= optimizer.betas[1]
+        optimizer: Any = self.model.optimizer
+        self.remembered *= self.beta_2
         optimizer.eps = max(self.epsilon / (1 - self.remembered) ** 0.5, SMALLEST_EPS)
 
 
