@@ -1,5 +1,9 @@
 """CPU machine learning at the limit of the machine: AVX-512 kernels behind NumPy arrays."""
 
+import importlib as _importlib
+import importlib.util as _importlib_util
+import typing as _typing
+
 from mlopt import concurrent, features, linalg, memory, nn
 from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
@@ -33,6 +37,21 @@ from mlopt.vector.ufuncs import (
     subtract,
     tanh,
 )
+
+if _typing.TYPE_CHECKING:
+    from mlopt.estimators import MLPClassifier, MLPRegressor
+else:
+    # Names that need scikit-learn; not among __all__, so that `from mlopt import *` does not.
+    _LAZY = {"MLPClassifier": "mlopt.estimators", "MLPRegressor": "mlopt.estimators"}
+
+    def __getattr__(name):
+        if name not in _LAZY:
+            raise AttributeError(f"module 'mlopt' has no attribute {name!r}")
+        return getattr(_importlib.import_module(_LAZY[name]), name)
+
+    def __dir__():
+        return sorted({*globals(), *(_LAZY if _importlib_util.find_spec("sklearn") else ())})
+
 
 __version__ = "0.1.0"
 

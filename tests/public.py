@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 MODULES = (
-    "mlopt", "mlopt.concurrent", "mlopt.demo", "mlopt.features", "mlopt.linalg", "mlopt.memory", "mlopt.nn",
-    "mlopt.targets", "mlopt.verify",
+    "mlopt", "mlopt.concurrent", "mlopt.demo", "mlopt.estimators", "mlopt.features", "mlopt.linalg", "mlopt.memory",
+    "mlopt.nn", "mlopt.targets", "mlopt.verify",
 )  # fmt: skip
 
 
