@@ -51,8 +51,8 @@ cdef class LSTM(Model):
         What turns the last sums, or the hidden state, into the result, as in :class:`MLP`.  Without a head:
         ``"identity"``, or the one that goes with the loss.
     loss, optimizer, dtype, rng, l2, huber_delta
-        As in :class:`MLP`.  The first weights are uniform within ``1 / sqrt(hidden)``, as in PyTorch; biases are 0, those
-        of the forget gates 1.
+        As in :class:`MLP`.  The first weights are uniform within ``1 / sqrt(hidden)``, as in PyTorch; biases are 0,
+        those of the forget gates 1.
     dropout : float, default 0.0
         Of the outputs of every LSTM layer but the last on their way to the next one, in :meth:`train_step`.
     truncate : int, optional
@@ -61,8 +61,8 @@ cdef class LSTM(Model):
 
     Notes
     -----
-    Cell and gates are those of Hochreiter and Schmidhuber with the forget gate of Gers and others, as in PyTorch; gates
-    stand in the order input, forget, cell, output.  Batches come first: (samples, steps, inputs).  A training step takes
+    Cell and gates are those of Hochreiter and Schmidhuber with the forget gate of Gers and others, as in PyTorch;
+    gates stand in the order input, forget, cell, output.  Batches come first: (samples, steps, inputs).  A training step takes
     ``6 samples steps (inputs + hidden) 4 hidden`` floating-point operations a layer, and keeps the gates of every
     time.  Threads as in :class:`MLP`.
 
@@ -124,7 +124,7 @@ cdef class LSTM(Model):
 
     cdef lay_out(self, size_t hidden, size_t count):
         cdef mlopt_lstm_layer *layer
-        cdef size_t i, unit = 64 // <size_t>self.type.itemsize, kept = 0
+        cdef size_t i, kept
         cdef size_t row_products = 0
         self.places, spans = [], []
         self.layer_memory = np.zeros(count * sizeof(mlopt_lstm_layer), np.uint8)

@@ -76,6 +76,7 @@ cdef class Model:
     cdef bint usable(self, array) except -1
     cdef cnp.ndarray converted(self, value, str name)
     cdef cnp.ndarray bindable(self, array, str name)
+    cdef bint are_labels(self, y, cnp.ndarray x) except -1
     cdef bint fits(self, cnp.ndarray y, cnp.ndarray x) noexcept
     cdef cnp.ndarray target(self, y, cnp.ndarray x)
     cdef cnp.ndarray result_of(self, out, int ndim, const cnp.npy_intp *shape, cnp.ndarray x)

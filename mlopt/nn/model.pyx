@@ -347,17 +347,27 @@ cdef class Model:
                 return False
         return True
 
+    cdef bint are_labels(self, y, cnp.ndarray x) except -1:
+        # one class a sample, as the kernels can take it
+        cdef int i, lead = cnp.PyArray_NDIM(x) - self.sample_ndim
+        if not (isinstance(y, cnp.ndarray) and cnp.PyArray_TYPE(<cnp.ndarray>y) == cnp.NPY_INTP
+                and cnp.PyArray_NDIM(<cnp.ndarray>y) == lead and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>y)):
+            return False
+        for i in range(lead):
+            if cnp.PyArray_DIM(<cnp.ndarray>y, i) != cnp.PyArray_DIM(x, i):
+                return False
+        return True
+
     cdef cnp.ndarray target(self, y, cnp.ndarray x):
         # of the model's dtype, one row per sample; or class labels of type intp
         cdef size_t outputs = self.objective.outputs
         if self.usable(y) and self.fits(<cnp.ndarray>y, x):
             return <cnp.ndarray>y
+        if self.objective.loss == MLOPT_CROSS_ENTROPY and self.are_labels(y, x):
+            return <cnp.ndarray>y
         lead = self.target_lead(x, y)
         given = np.asarray(y)
         if self.loss_name == "cross_entropy" and given.dtype.kind in "iu" and given.shape == lead:
-            if given.size and not (0 <= given.min() and given.max() < outputs):
-                raise ValueError(f"y must hold class labels in [0, {outputs}), got "
-                                 f"{given.min()} to {given.max()}")
             return np.require(given, np.intp, ["C", "A"])
         expected = (*lead, outputs)
         if given.shape != expected and not (outputs == 1 and given.shape == lead):
@@ -453,6 +463,8 @@ cdef class Model:
         cdef char *targets = <char *>cnp.PyArray_DATA(workspace.one_hot)
         memset(targets, 0, rows * outputs * (8 if self.is_f64 else 4))
         for i in range(rows):
+            if <size_t>labels[i] >= outputs:
+                raise ValueError(f"y must hold class labels in [0, {outputs}), got {labels[i]}")
             if self.is_f64:
                 (<double *>targets)[i * outputs + <size_t>labels[i]] = 1
             else:
