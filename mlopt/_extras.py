@@ -1,14 +1,17 @@
-"""Libraries that only some parts of mlopt need."""
+"""Libraries that only some parts of mlopt need: imported when those are used."""
+
+from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import Any
 
 
-def needs(module: str, extra: str) -> ModuleType:
-    """The module, or an ImportError that names what to install."""
+def needs(module: str, *, extra: str) -> Any:
+    """The module; where it is missing, an ImportError that names the extra which brings it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
-            raise
-        raise ImportError(f"this part of mlopt needs {module}: pip install 'mlopt[{extra}]'", name=module) from error
+        library = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != library:
+            raise  # it is there, and something that it needs itself is not
+        raise ImportError(f"{library} is not installed: pip install 'mlopt[{extra}]'", name=library) from error

@@ -41,6 +41,8 @@ def run(text, name, namespace=None):
 def test_docstring(name, text):
     if name.startswith("mlopt.demo") or "sample_bars" in text:
         pytest.importorskip("arch", exc_type=ImportError)
+    if "from torch" in text:
+        pytest.importorskip("torch")
     threads = mlopt.get_num_threads()
     failures = run(text, name)
     assert mlopt.get_num_threads() == threads

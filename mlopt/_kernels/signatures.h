@@ -155,8 +155,7 @@ typedef enum mlopt_activation {
     /* out = x / (1 - rate), or 0 for a share `rate` of the elements that the key chooses */                           \
     typedef void mlopt_dropout_##type(size_t rows, size_t columns, uint64_t key, double rate, const T *x,              \
                                       size_t x_row, T *out, size_t out_row);                                           \
-    /* a time step of an LSTM: gates hold the sums without bias, and then the four gates; before, cells: rows of       \
-     * hidden elements; out, and out_too unless NULL: the outputs */                                                                \
+    /* a time step of an LSTM: gates hold the sums without bias, and then the gates; rows of cells are hidden long */  \
     typedef void mlopt_lstm_cell_##type(size_t rows, size_t hidden, const T *bias, T *gates, size_t gates_row,         \
                                         const T *before, T *cells, T *out, size_t out_row, T *out_too,                 \
                                         size_t out_too_row);                                                           \

@@ -7,7 +7,7 @@
 
 from mlopt._extras import needs
 
-needs("sklearn", "sklearn")
+needs("sklearn", extra="sklearn")
 
 from mlopt.estimators.perceptron import MLPClassifier, MLPRegressor  # noqa: E402
 

@@ -9,10 +9,27 @@ A single sample goes through matrix-vector kernels that hold the sums in registe
 the matrix product with bias and activation in one pass behind it.
 """
 
+from mlopt.nn.exchange import from_onnx, from_safetensors, from_sklearn, from_torch, load, save, to_onnx
 from mlopt.nn.lstm import LSTM
 from mlopt.nn.mlp import MLP
 from mlopt.nn.optimizers import SGD, AdamW
 from mlopt.nn.schedules import CosineSchedule, ExponentialSchedule, StepSchedule
 from mlopt.nn.training import History
 
-__all__ = ["LSTM", "MLP", "SGD", "AdamW", "CosineSchedule", "ExponentialSchedule", "History", "StepSchedule"]
+__all__ = [
+    "LSTM",
+    "MLP",
+    "SGD",
+    "AdamW",
+    "CosineSchedule",
+    "ExponentialSchedule",
+    "History",
+    "StepSchedule",
+    "from_onnx",
+    "from_safetensors",
+    "from_sklearn",
+    "from_torch",
+    "load",
+    "save",
+    "to_onnx",
+]

@@ -635,6 +635,39 @@ cdef class Model:
         return fit_model(self, samples, targets, epochs=epochs, batch_size=batch_size, shuffle=shuffle,
                          sample_weight=weights, validation=validation, patience=patience, min_delta=min_delta, rng=rng)
 
+    def save(self, path):
+        """Write the model to a file: what it is, its parameters, and the optimiser's state; see :func:`save`.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file, in the safetensors format.  It is complete or, after an error, what it was.
+        """
+        from mlopt.nn.exchange.files import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read a model of this class that :meth:`save` wrote; see :func:`load`.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            The file.  It need not be trusted.
+
+        Returns
+        -------
+        MLP or LSTM
+            In the state it was in.
+        """
+        from mlopt.nn.exchange.files import load
+
+        model = load(path)
+        if not isinstance(model, cls):
+            raise ValueError(f"{path!r} holds an {type(model).__name__}, not an {cls.__name__}")
+        return model
+
     def copy(self):
         """An independent model in the same state.
 

@@ -117,10 +117,8 @@ MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, con
         F(store_first)(out, step->last, sum);
 }
 
-#define PACKED_STEPS(VECTORS_, TAIL)                                                                                   \
-    VECTORS_(1, 8)                                                                                                     \
-    VECTORS_(2, 4) VECTORS_(3, 4) VECTORS_(4, 2) VECTORS_(5, 2) VECTORS_(6, 2) VECTORS_(7, 2) VECTORS_(8, 1) TAIL(1)   \
-        TAIL(2) TAIL(4) TAIL(8)
+#define EACH_PANEL(P) P(1, 8) P(2, 4) P(3, 4) P(4, 2) P(5, 2) P(6, 2) P(7, 2) P(8, 1)
+#define EACH_TAIL(TAIL) TAIL(1) TAIL(2) TAIL(4) TAIL(8)
 #define VECTORS_BODY(vectors, split)                                                                                   \
     static void K(packed_vectors_##vectors)(const PACKED_STEP *step, const T *x, T *out)                               \
     {                                                                                                                  \
@@ -131,7 +129,8 @@ MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, con
     {                                                                                                                  \
         F(packed_tail)((size_t)room < LANES ? (size_t)room : LANES / 2, step, x, out);                                 \
     }
-PACKED_STEPS(VECTORS_BODY, TAIL_BODY)
+EACH_PANEL(VECTORS_BODY)
+EACH_TAIL(TAIL_BODY)
 #undef VECTORS_BODY
 #undef TAIL_BODY
 
@@ -159,15 +158,11 @@ size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *
 {
     static void (*const vector_bodies[])(const PACKED_STEP *, const T *, T *) = {
 #define VECTORS_NAME(vectors, split) [vectors] = K(packed_vectors_##vectors),
-#define NO_TAIL(room)
-        PACKED_STEPS(VECTORS_NAME, NO_TAIL)};
+        EACH_PANEL(VECTORS_NAME)};
     static void (*const tail_bodies[])(const PACKED_STEP *, const T *, T *) = {
-#define NO_VECTORS(vectors, split)
 #define TAIL_NAME(room) [room] = K(packed_tail_##room),
-        PACKED_STEPS(NO_VECTORS, TAIL_NAME)};
+        EACH_TAIL(TAIL_NAME)};
 #undef VECTORS_NAME
-#undef NO_TAIL
-#undef NO_VECTORS
 #undef TAIL_NAME
     size_t used = 0, length = 0;
     for (const LAYER *layer = layers; layer < layers + count; layer++) {
@@ -229,4 +224,5 @@ void K(packed_run)(size_t count, const PACKED_STEP *steps, const T *x, T *out)
 
 #undef LAYER
 #undef PACKED_STEP
-#undef PACKED_STEPS
+#undef EACH_PANEL
+#undef EACH_TAIL

@@ -1,0 +1,27 @@
+"""Models from and to other libraries and files.
+
+What is read becomes a *chain*: a list of neutral layers (:mod:`.chain`), each of which knows what it was called where
+it comes from.  One function folds a chain into what a model is made of, and builds the model::
+
+    torch.nn modules --torch_modules.py--.
+    scikit-learn     --sklearn_models.py--+--> chain.py: layers --fold--> units --build--> MLP or LSTM
+    ONNX graph       --onnx_import.py----'
+
+    MLP or LSTM --onnx_export.py--> ONNX
+    MLP or LSTM <--files.py--> a file in the safetensors format, with the optimiser's state
+
+Folding is exact arithmetic on the side: whatever is ``x * scale + shift`` with fixed numbers, batch normalisation above
+all, is multiplied in float64 into the dense layer in front of it or behind it.  Where the order of layers has no place
+in a model (an activation behind an activation, say), a dense layer with ones on the diagonal makes one.
+
+Files are not trusted.  What a file says of sizes is compared with the bytes that it has before anything of that size is
+made, only the main file is read, nothing in it is called, and all that is wrong with it is a ValueError.
+"""
+
+from mlopt.nn.exchange.files import from_safetensors, load, save
+from mlopt.nn.exchange.onnx_export import to_onnx
+from mlopt.nn.exchange.onnx_import import from_onnx
+from mlopt.nn.exchange.sklearn_models import from_sklearn
+from mlopt.nn.exchange.torch_modules import from_torch
+
+__all__ = ["from_onnx", "from_safetensors", "from_sklearn", "from_torch", "load", "save", "to_onnx"]

@@ -1,0 +1,351 @@
+"""Models in files of the safetensors format, written whole and read with distrust.
+
+The header's metadata says what the model is; the tensors are its state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from mlopt._extras import needs
+from mlopt.nn.exchange.chain import Model
+from mlopt.nn.lstm import LSTM
+from mlopt.nn.mlp import MLP
+from mlopt.nn.optimizers import SGD, AdamW
+
+__all__ = ["from_safetensors", "load", "save"]
+
+FORMAT, VERSION = "mlopt.nn", "1"
+TYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64"}
+
+TENSORS = ("parameters", "moments", "steps", "seed")
+NUMBERS = {"steps": "int64", "seed": "uint64"}
+
+Check: TypeAlias = Callable[[Any], bool]
+# whether a value is good, how it is described, whether it must be there
+Expected: TypeAlias = tuple[Check, str, bool]
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write a model to a file: what it is, its parameters, and the optimiser's state.
+
+    Parameters
+    ----------
+    model : MLP or LSTM
+        The model.
+    path : str or os.PathLike
+        The file, in the safetensors format.  It is complete or, after an error, what it was.
+
+    See Also
+    --------
+    load : Reads it.
+
+    Notes
+    -----
+    The file holds the tensors ``parameters``, ``moments``, ``steps`` and ``seed`` of :meth:`MLP.get_state`.  A learning
+    rate that is a function of the step is kept as the number that it is at this step.
+
+    Examples
+    --------
+    >>> import mlopt, os, tempfile
+    >>> model = mlopt.nn.MLP([3, 8, 2], rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     mlopt.nn.save(model, path)
+    ...     again = mlopt.nn.load(path)
+    >>> again.layers
+    (3, 8, 2)
+    """
+    check_model(model)
+    state = model.get_state()
+    arguments = arguments_of(model)
+    kind = type(model).__name__
+    if unknown := arguments.keys() - ARGUMENTS[kind].keys():
+        raise ValueError(f"model has the arguments {sorted(unknown)}, which a file of version {VERSION} does not keep")
+    arguments["optimizer"] = optimizer_as_json(arguments["optimizer"], int(state["steps"]))
+    metadata = {"format": FORMAT, "version": VERSION, "class": kind, "arguments": json.dumps(arguments)}
+    tensors = {name: np.asarray(state[name], NUMBERS.get(name)) for name in TENSORS}
+    write_whole(path, [needs("safetensors.numpy", extra="safetensors").save(tensors, metadata)])
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model that :func:`save` wrote; also called ``from_safetensors``.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file.  It need not be trusted: nothing in it is executed, and no more memory is taken than its size
+        justifies.
+
+    Returns
+    -------
+    MLP or LSTM
+        In the state it was in; training goes on as if it had never stopped.
+
+    Raises
+    ------
+    ValueError
+        Where the file is not one of these, is of another version, or is damaged.
+
+    Examples
+    --------
+    >>> import mlopt, os, tempfile
+    >>> model = mlopt.nn.MLP([3, 8, 2], rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.safetensors")
+    ...     mlopt.nn.save(model, path)
+    ...     again = mlopt.nn.load(path)
+    >>> bool((again.weights[0] == model.weights[0]).all())
+    True
+    """
+    safetensors = needs("safetensors", extra="safetensors")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            kind, arguments = checked_metadata(file.metadata())
+            check_tensors(kind, arguments, file)
+            return restored(kind, arguments, {name: file.get_tensor(name) for name in TENSORS})
+    except (safetensors.SafetensorError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{os.fspath(path)!r} cannot be loaded: {error}") from None
+
+
+from_safetensors = load
+
+
+def arguments_of(model: Any) -> dict[str, Any]:
+    """What the constructor was given."""
+    return dict(model._arguments())
+
+
+def check_model(model: Any) -> None:
+    if not isinstance(model, MLP | LSTM):
+        raise TypeError(f"model must be an MLP or LSTM, not {type(model).__name__}")
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def write_whole(path: str | os.PathLike[str], blocks: Iterable[bytes]) -> None:
+    """Writes a file beside its place and then moves it there."""
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    beside = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            file.writelines(blocks)
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(target, beside)
+        os.replace(beside, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(beside)
+        raise
+
+
+def optimizer_as_json(optimizer: Any, steps: int) -> dict[str, Any]:
+    kind = type(optimizer).__name__
+    if OPTIMIZERS.get(kind) is not type(optimizer):
+        raise ValueError(f"optimizer must be AdamW or SGD to be saved, not {kind}")
+    arguments = optimizer._arguments()
+    if callable(arguments["lr"]):
+        arguments["lr"] = float(arguments["lr"](steps))
+    return {"kind": kind, **arguments}
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def parsed(text: bytes | str, what: str) -> dict[str, Any]:
+    """A JSON object, without what JSON leaves open: keys twice, NaN, infinity."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError(f"{what} has a key twice")
+        return found
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{what} has the number {name}")
+
+    try:
+        found = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{what} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{what} must be a JSON object, not {type(found).__name__}")
+    return found
+
+
+def checked_metadata(metadata: Any) -> tuple[str, dict[str, Any]]:
+    """The class and the arguments of the constructor, each of a type that is expected."""
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise ValueError(f"its metadata must have the format {FORMAT!r}: it was not written by mlopt")
+    if (version := metadata.get("version")) != VERSION:
+        raise ValueError(f"it has version {short(version)}, expected {VERSION!r}")
+    kind = metadata.get("class")
+    if not isinstance(kind, str) or kind not in ARGUMENTS:
+        raise ValueError(f"its class is {short(kind)}, expected one of: {', '.join(ARGUMENTS)}")
+    text = metadata.get("arguments")
+    if not isinstance(text, str):
+        raise ValueError("its metadata must have arguments")
+    arguments = parsed(text, "its arguments")
+    check_arguments(kind, arguments, ARGUMENTS[kind])
+    optimizer = arguments["optimizer"]
+    name = optimizer.get("kind")
+    if not isinstance(name, str) or name not in OPTIMIZERS:
+        raise ValueError(f"its optimizer is {short(name)}, expected one of: {', '.join(OPTIMIZERS)}")
+    check_arguments(name, optimizer, OPTIMIZER_ARGUMENTS[name])
+    return kind, arguments
+
+
+def check_arguments(kind: str, arguments: dict[str, Any], expected: dict[str, Expected]) -> None:
+    if unknown := arguments.keys() - expected.keys():
+        raise ValueError(f"its {kind} has the unknown arguments {short(sorted(unknown))}")
+    for name, (good, described, required) in expected.items():
+        if name not in arguments:
+            if required:
+                raise ValueError(f"its {kind} lacks the argument {name}")
+        elif not good(arguments[name]):
+            raise ValueError(f"its {kind} must have for {name} {described}, not {short(arguments[name])}")
+
+
+def check_tensors(kind: str, arguments: dict[str, Any], file: Any) -> None:
+    """That there are the tensors of a state, as large as the arguments say, before anything is allocated."""
+    if (names := sorted(file.keys())) != sorted(TENSORS):
+        raise ValueError(f"its tensors must be {', '.join(TENSORS)}, not {short(names)}")
+    count = {"MLP": parameters_of_mlp, "LSTM": parameters_of_lstm}[kind](arguments)
+    rows: tuple[int, ...] = {"SGD": (0, 1), "AdamW": (2,)}[arguments["optimizer"]["kind"]]
+    code = TYPES[arguments["dtype"]]
+    allowed: dict[str, list[tuple[str, list[int]]]] = {
+        "parameters": [(code, [count])], "moments": [(code, [n, count]) for n in rows],
+        **{name: [(TYPES[dtype], [])] for name, dtype in NUMBERS.items()},
+    }  # fmt: skip
+    for name in TENSORS:
+        tensor = file.get_slice(name)
+        found = (tensor.get_dtype(), tensor.get_shape())
+        if found not in allowed[name]:
+            expected = " or ".join(f"{dtype} {shape}" for dtype, shape in allowed[name])
+            raise ValueError(f"its tensor {name} is {found[0]} {short(found[1])}, expected {expected}")
+
+
+def parameters_of_mlp(arguments: dict[str, Any]) -> int:
+    widths: list[int] = arguments["layers"]
+    given = arguments.get("layer_norm", False)
+    hidden = len(widths) - 2
+    norms: list[bool] = [given] * hidden if isinstance(given, bool) else given
+    if len(norms) != hidden:
+        raise ValueError(f"its MLP has {len(norms)} values of layer_norm for {hidden} hidden layers")
+    dense = sum((inputs + 1) * outputs for inputs, outputs in pairwise(widths))
+    return dense + sum(2 * width for width, norm in zip(widths[1:-1], norms, strict=True) if norm)
+
+
+def parameters_of_lstm(arguments: dict[str, Any]) -> int:
+    inputs: int = arguments["inputs"]
+    hidden: int = arguments["hidden"]
+    layers: int = arguments["num_layers"]
+    first, others = (inputs + hidden + 1) * 4 * hidden, (2 * hidden + 1) * 4 * hidden
+    widths: list[int] = [hidden, *arguments["head"]]
+    return first + (layers - 1) * others + sum((before + 1) * after for before, after in pairwise(widths))
+
+
+def restored(kind: str, arguments: dict[str, Any], state: dict[str, Any]) -> Model:
+    optimizer = arguments.pop("optimizer")
+    arguments["optimizer"] = OPTIMIZERS[optimizer.pop("kind")](**optimizer)
+    model: Model
+    if kind == "MLP":
+        model = MLP(arguments.pop("layers"), **arguments, rng=0)
+    else:
+        positional = [arguments.pop(name) for name in ("inputs", "hidden", "num_layers")]
+        model = LSTM(*positional, **arguments, rng=0)
+    model.set_state({**state, **{name: int(state[name]) for name in NUMBERS}})
+    return model
+
+
+def short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# --- what arguments may be -----------------------------------------------------------------------
+
+
+def is_string(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not is_bool(value) and math.isfinite(value)
+
+
+def is_count(value: Any) -> bool:
+    return isinstance(value, int) and not is_bool(value) and value >= 0
+
+
+def is_width(value: Any) -> bool:
+    return is_count(value) and 1 <= value <= 1 << 24
+
+
+def is_list(of: Check) -> Check:
+    return lambda value: isinstance(value, list) and all(of(item) for item in value)
+
+
+def one_of(*checks: Check) -> Check:
+    return lambda value: any(check(value) for check in checks)
+
+
+def is_none(value: Any) -> bool:
+    return value is None
+
+
+NAMES: Expected = (one_of(is_string, is_list(is_string)), "a name, or a list of names", True)
+NAME: Expected = (is_string, "a name", True)
+NUMBER: Expected = (is_number, "a number", True)
+CLIP: Expected = (one_of(is_none, is_number), "a number or null", False)
+COMMON: dict[str, Expected] = {
+    "activation": NAMES, "output": NAME, "loss": NAME,
+    "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64", True),
+    "optimizer": (lambda value: isinstance(value, dict), "an object", True),
+    "dropout": (one_of(is_number, is_list(is_number)), "a number, or a list of numbers", False),
+    "l2": (is_number, "a number", False), "huber_delta": (is_number, "a number", False),
+}  # fmt: skip
+ARGUMENTS: dict[str, dict[str, Expected]] = {
+    "MLP": {
+        **COMMON,
+        "layers": (lambda value: is_list(is_width)(value) and len(value) >= 2, "a list of at least two widths", True),
+        "layer_norm": (one_of(is_bool, is_list(is_bool)), "true or false, or a list of them", False),
+    },
+    "LSTM": {
+        **COMMON,
+        "inputs": (is_width, "a width", True), "hidden": (is_width, "a width", True),
+        "num_layers": (is_width, "a number of layers", True),
+        "head": (is_list(is_width), "a list of widths", True),
+        "truncate": (one_of(is_none, is_width), "a number of steps or null", False),
+    },
+}  # fmt: skip
+OPTIMIZERS: dict[str, Any] = {"AdamW": AdamW, "SGD": SGD}
+OPTIMIZER_ARGUMENTS: dict[str, dict[str, Expected]] = {
+    "AdamW": {
+        "kind": NAME, "lr": NUMBER, "eps": NUMBER, "weight_decay": NUMBER, "clip_norm": CLIP,
+        "betas": (lambda value: is_list(is_number)(value) and len(value) == 2, "two numbers", True),
+    },
+    "SGD": {
+        "kind": NAME, "lr": NUMBER, "momentum": NUMBER, "weight_decay": NUMBER, "clip_norm": CLIP,
+        "nesterov": (is_bool, "true or false", False),
+    },
+}  # fmt: skip
