@@ -62,9 +62,9 @@ cdef class LSTM(Model):
     Notes
     -----
     Cell and gates are those of Hochreiter and Schmidhuber with the forget gate of Gers and others, as in PyTorch;
-    gates stand in the order input, forget, cell, output.  Batches come first: (samples, steps, inputs).  A training step takes
-    ``6 samples steps (inputs + hidden) 4 hidden`` floating-point operations a layer, and keeps the gates of every
-    time.  Threads as in :class:`MLP`.
+    gates stand in the order input, forget, cell, output.  Batches come first: (samples, steps, inputs).  A training
+    step takes ``6 samples steps (inputs + hidden) 4 hidden`` floating-point operations a layer, and keeps the gates
+    of every time.  Threads as in :class:`MLP`.
 
     Examples
     --------

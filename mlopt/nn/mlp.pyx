@@ -23,22 +23,25 @@ cdef size_t RELEASE_WORK = 1 << 17
 cdef extern from "plan.h" nogil:
     size_t MLOPT_PLAN_STEP_BYTES
     size_t MLOPT_PLAN_LAYER_BYTES
-    size_t mlopt_plan_f32(const mlopt_kernels *, const mlopt_network *, const float *, const mlopt_workspace *,
+    ctypedef struct mlopt_plan:
+        const mlopt_kernels *table
+        size_t version
+        size_t count
+        void *steps
+    size_t mlopt_plan_make_f32(const mlopt_kernels *, const mlopt_network *, const float *, const mlopt_workspace *,
                           void *, void *, float *, size_t *)
-    size_t mlopt_plan_f64(const mlopt_kernels *, const mlopt_network *, const double *, const mlopt_workspace *,
+    size_t mlopt_plan_make_f64(const mlopt_kernels *, const mlopt_network *, const double *, const mlopt_workspace *,
                           void *, void *, double *, size_t *)
-    void mlopt_run_plan_f32(const mlopt_kernels *, size_t, const void *, const float *, float *)
-    void mlopt_run_plan_f64(const mlopt_kernels *, size_t, const void *, const double *, double *)
+    void mlopt_plan_run(const mlopt_plan *, bint, const void *, void *)
 
 
 @cython.final
 cdef class DenseWorkspace(Workspace):
     """Scratch memory, and the parameters packed for single samples while they stay the same."""
-    cdef const mlopt_kernels *plan_table  # NULL: there is no plan
+    cdef mlopt_plan plan
     cdef const mlopt_kernels *seen_table
-    cdef size_t plan_version, seen_version, plan_count
-    cdef int seen                         # predictions with the parameters of this version
-    cdef void *plan
+    cdef size_t seen_version
+    cdef int seen  # predictions with the parameters of this version
     cdef cnp.ndarray plan_steps, packed
 
 
@@ -145,7 +148,7 @@ cdef class MLP(Model):
         workspace.rows = 1 if cnp.PyArray_NDIM(x) == 1 else cnp.PyArray_DIM(x, 0)
         if workspace.rows > workspace.at.capacity:
             self.grow(<DenseWorkspace>workspace)
-        if workspace.rows == 1 and not self.packed_for(current_table(), <DenseWorkspace>workspace):
+        if workspace.rows == 1 and not self.packed_for(current_table(), &(<DenseWorkspace>workspace).plan):
             self.see(current_table(), <DenseWorkspace>workspace)
         return 0
 
@@ -160,7 +163,7 @@ cdef class MLP(Model):
         workspace.at.samples = cnp.PyArray_DATA(workspace.samples)
         workspace.at.product = cnp.PyArray_DATA(workspace.product)
         workspace.at.capacity = rows
-        workspace.plan_table = NULL
+        workspace.plan.table = NULL
         return 0
 
     cdef size_t work(self, Workspace workspace) noexcept:
@@ -197,8 +200,9 @@ cdef class MLP(Model):
             dropout[0] = self.seed
             dropout[1] = self.steps
             drops = dropout
-        if rows == 1 and drops == NULL and self.network.plain and self.packed_for(table, <DenseWorkspace>workspace):
-            output = self.run_packed(table, <DenseWorkspace>workspace, x, NULL)
+        if rows == 1 and drops == NULL and self.network.plain and self.packed_for(table, &(<DenseWorkspace>workspace).plan):
+            output = self.last_result(workspace)
+            mlopt_plan_run(&(<DenseWorkspace>workspace).plan, self.is_f64, x, <void *>output)
             if self.is_f64:
                 loss = mlopt_network_gradient_one_f64(table, &self.network, &self.objective, <const double *>parameters,
                                                       <const double *>x, <const double *>output, targets,
@@ -221,10 +225,9 @@ cdef class MLP(Model):
 
     # --- one sample from packed parameters -------------------------------------------------------
 
-    cdef inline bint packed_for(self, const mlopt_kernels *table, DenseWorkspace workspace) noexcept nogil:
+    cdef inline bint packed_for(self, const mlopt_kernels *table, const mlopt_plan *plan) noexcept nogil:
         # whether the plan is of these parameters
-        return (workspace.plan_table == table and workspace.plan_version == self.memory.version
-                and self.memory.exports == 0)
+        return plan.table == table and plan.version == self.memory.version and self.memory.exports == 0
 
     cdef int see(self, const mlopt_kernels *table, DenseWorkspace workspace) except -1:
         # counts calls with the same parameters, and packs them when that begins to pay
@@ -242,38 +245,30 @@ cdef class MLP(Model):
         cdef cnp.ndarray layers = np.empty(self.network.count * MLOPT_PLAN_LAYER_BYTES, np.uint8)
         cdef void *at = cnp.PyArray_DATA(layers)
         cdef void *parameters = cnp.PyArray_DATA(self.memory.array)
-        workspace.plan_table = NULL
+        workspace.plan.table = NULL
         for filled in range(2):
             if self.is_f64:
-                count = mlopt_plan_f64(table, &self.network, <const double *>parameters, &workspace.at,
-                                       at, workspace.plan if filled else NULL,
+                count = mlopt_plan_make_f64(table, &self.network, <const double *>parameters, &workspace.at,
+                                       at, workspace.plan.steps if filled else NULL,
                                        <double *>cnp.PyArray_DATA(workspace.packed) if filled else NULL, &length)
             else:
-                count = mlopt_plan_f32(table, &self.network, <const float *>parameters, &workspace.at,
-                                       at, workspace.plan if filled else NULL,
+                count = mlopt_plan_make_f32(table, &self.network, <const float *>parameters, &workspace.at,
+                                       at, workspace.plan.steps if filled else NULL,
                                        <float *>cnp.PyArray_DATA(workspace.packed) if filled else NULL, &length)
-            if filled == 0 and (workspace.packed is None or workspace.plan_count < count
+            if filled == 0 and (workspace.packed is None or workspace.plan.count < count
                                 or <size_t>cnp.PyArray_SIZE(workspace.packed) < length):
                 workspace.plan_steps = vector(count * MLOPT_PLAN_STEP_BYTES, cnp.NPY_UINT8)
                 workspace.packed = vector(length, self.type_number)
-                workspace.plan = cnp.PyArray_DATA(workspace.plan_steps)
-            workspace.plan_count = count
-        workspace.plan_version = self.memory.version
-        workspace.plan_table = table
+                workspace.plan.steps = cnp.PyArray_DATA(workspace.plan_steps)
+            workspace.plan.count = count
+        workspace.plan.version = self.memory.version
+        workspace.plan.table = table
         return 0
 
-    cdef inline void *run_packed(self, const mlopt_kernels *table, DenseWorkspace workspace, const void *x,
-                                 void *out) noexcept nogil:
-        # the last layer's result goes to out, or where that is NULL into the workspace
-        cdef size_t itemsize = 8 if self.is_f64 else 4
-        if out == NULL:
-            out = (<char *>workspace.at.samples
-                   + self.network.layers[self.network.count - 1].out * workspace.at.capacity * itemsize)
-        if self.is_f64:
-            mlopt_run_plan_f64(table, workspace.plan_count, workspace.plan, <const double *>x, <double *>out)
-        else:
-            mlopt_run_plan_f32(table, workspace.plan_count, workspace.plan, <const float *>x, <float *>out)
-        return out
+    cdef inline void *last_result(self, Workspace workspace) noexcept nogil:
+        # where the workspace holds what the last layer puts out
+        return (<char *>workspace.at.samples
+                + self.network.layers[self.network.count - 1].out * workspace.at.capacity * (8 if self.is_f64 else 4))
 
     cdef inline void compute_prediction(self, const mlopt_kernels *table, const void *x, Workspace workspace,
                                         void *out) noexcept nogil:
@@ -287,8 +282,8 @@ cdef class MLP(Model):
 
     cdef inline int run_prediction(self, cnp.ndarray x, DenseWorkspace workspace, cnp.ndarray out) except -1:
         cdef const mlopt_kernels *table = current_table()
-        if cnp.PyArray_NDIM(x) == 1 and self.packed_for(table, workspace):
-            self.run_packed(table, workspace, x.data, out.data)
+        if cnp.PyArray_NDIM(x) == 1 and self.packed_for(table, &workspace.plan):
+            mlopt_plan_run(&workspace.plan, self.is_f64, x.data, out.data)
             if self.objective.link != MLOPT_LINK_NONE:
                 self.apply_link(table, out.data)
             return 0
@@ -456,13 +451,20 @@ cdef class BoundPrediction:
     """One prediction between two arrays; made by :meth:`MLP.bind`."""
     cdef MLP model_
     cdef cnp.ndarray x_, out_
+    cdef const void *x_data
+    cdef void *out_data
+    cdef bint direct  # the packed layers are all there is to do
     cdef DenseWorkspace workspace
 
     def __init__(self):
         raise TypeError("BoundPrediction is made by MLP.bind")
 
     def __call__(self):
-        self.model_.run_prediction(self.x_, self.workspace, self.out_)
+        cdef const mlopt_kernels *table = current_table()
+        if self.direct and self.model_.packed_for(table, &self.workspace.plan):
+            mlopt_plan_run(&self.workspace.plan, self.model_.is_f64, self.x_data, self.out_data)
+        else:
+            self.model_.run_prediction(self.x_, self.workspace, self.out_)
         return self.out_
 
     @property
@@ -486,6 +488,9 @@ cdef BoundPrediction bind_prediction(MLP model, cnp.ndarray x, cnp.ndarray out):
     bound.model_ = model
     bound.x_ = x
     bound.out_ = out
+    bound.x_data = cnp.PyArray_DATA(x)
+    bound.out_data = cnp.PyArray_DATA(out)
+    bound.direct = cnp.PyArray_NDIM(x) == 1 and model.objective.link == MLOPT_LINK_NONE
     bound.workspace = DenseWorkspace()
     model.reserve(bound.workspace, x)
     return bound

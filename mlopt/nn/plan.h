@@ -4,10 +4,17 @@
 
 #include "network.h"
 
+typedef struct mlopt_plan {
+    const mlopt_kernels *table; /* whose kernels made it; NULL: there is none */
+    size_t version;             /* of the parameters that are packed in it */
+    size_t count;               /* steps */
+    void *steps;
+} mlopt_plan;
+
 #define MLOPT_PLAN(type, T)                                                                                            \
     /* Steps, and elements of packed, that the plan takes; steps NULL: nothing is written.  layers: scratch, one a     \
      * layer. */                                                                                                       \
-    static inline size_t mlopt_plan_##type(const mlopt_kernels *table, const mlopt_network *network,                   \
+    static inline size_t mlopt_plan_make_##type(const mlopt_kernels *table, const mlopt_network *network,                   \
                                            const T *parameters, const mlopt_workspace *workspace, void *layers,        \
                                            void *steps, T *packed, size_t *length)                                     \
     {                                                                                                                  \
@@ -28,16 +35,19 @@
             };                                                                                                         \
         }                                                                                                              \
         return table->packed_plan_##type(network->count, to, steps, packed, length);                                   \
-    }                                                                                                                  \
-    static inline void mlopt_run_plan_##type(const mlopt_kernels *table, size_t count, const void *steps, const T *x,  \
-                                             T *out)                                                                   \
-    {                                                                                                                  \
-        table->packed_run_##type(count, steps, x, out);                                                                \
     }
 
 MLOPT_PLAN(f32, float)
 MLOPT_PLAN(f64, double)
 #undef MLOPT_PLAN
+
+static inline void mlopt_plan_run(const mlopt_plan *plan, int is_f64, const void *x, void *out)
+{
+    if (is_f64)
+        plan->table->packed_run_f64(plan->count, plan->steps, x, out);
+    else
+        plan->table->packed_run_f32(plan->count, plan->steps, x, out);
+}
 
 /* Bytes of a step, and of a layer's scratch, of the larger type. */
 #define MLOPT_PLAN_STEP_BYTES sizeof(mlopt_packed_step_f64)

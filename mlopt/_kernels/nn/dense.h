@@ -7,52 +7,100 @@
 /* A vector that is whole, or holds no more than is left. */
 MLOPT_INLINE V F(load_cut)(const int cut, const T *p, size_t left) { return cut ? F(load_first)(p, left) : F(load)(p); }
 
-/* `vectors` vectors of outputs in `split` sums each, taken in turn; cut: the last one is not whole.  Constants where
- * this is inlined. */
-MLOPT_INLINE void F(dense_block)(const int vectors, const int split, const int cut, size_t inputs, size_t left,
+/* Sums of a panel fill half of the registers where there are 32. */
+#define PARTS(many, few) (MLOPT_TILE_ROWS == 8 ? (many) : (few))
+#define EACH_PANEL(P)                                                                                                  \
+    P(1, 8)                                                                                                            \
+    P(2, PARTS(8, 4)) P(3, PARTS(4, 2)) P(4, PARTS(4, 2)) P(5, 2) P(6, PARTS(2, 1)) P(7, PARTS(2, 1))                  \
+        P(8, PARTS(2, 1))
+
+/* vectors of outputs, the parts that each one's sum is kept in so that enough additions are under way at once, and
+ * whether the last vector of the weights is cut short to `last` elements: constants where this is inlined.  Of the last
+ * vector of the result, `last` elements are stored. */
+MLOPT_INLINE void F(dense_block)(const int vectors, const int split, const int cut, size_t inputs, size_t last,
                                  const T *x, const T *w, size_t w_row, const T *bias, V floor, T *out)
 {
-    const size_t last = left - (vectors - 1) * LANES;
+    /* No loops over the sums: a compiler that unrolls one after it has looked for what can be registers keeps an array
+     * in memory. */
     V sums[16];
-    MLOPT_UNROLL_FULLY
-    for (int v = 0; v < vectors; v++)
-        sums[v] = F(load_cut)(cut && v == vectors - 1, bias + v * LANES, last);
-    MLOPT_UNROLL_FULLY
-    for (int v = vectors; v < vectors * split; v++)
-        sums[v] = F(zero)();
+#define EACH_VECTOR(DO, s) DO(0, s) DO(1, s) DO(2, s) DO(3, s) DO(4, s) DO(5, s) DO(6, s) DO(7, s)
+#define BEGIN(v, s)                                                                                                    \
+    if ((v) < vectors) {                                                                                               \
+        sums[v] = F(load_cut)(cut && (v) == vectors - 1, bias + (v) * LANES, last);                                    \
+        if (split > 1)                                                                                                 \
+            sums[vectors + (v)] = F(zero)();                                                                           \
+        if (split > 2)                                                                                                 \
+            sums[2 * vectors + (v)] = sums[3 * vectors + (v)] = F(zero)();                                             \
+        if (split > 4)                                                                                                 \
+            sums[4 * vectors + (v)] = sums[5 * vectors + (v)] = sums[6 * vectors + (v)] = sums[7 * vectors + (v)] =    \
+                F(zero)();                                                                                             \
+    }
+    EACH_VECTOR(BEGIN, 0)
+#undef BEGIN
+#define ADD(v, s)                                                                                                      \
+    if ((v) < vectors)                                                                                                 \
+        sums[(s) % split * vectors + (v)] = F(fma)(                                                                    \
+            number, F(load_cut)(cut && (v) == vectors - 1, w + (v) * LANES, last), sums[(s) % split * vectors + (v)]);
+#define MULTIPLY(s, spread)                                                                                            \
+    {                                                                                                                  \
+        const V number = spread;                                                                                       \
+        EACH_VECTOR(ADD, s)                                                                                            \
+        w += w_row;                                                                                                    \
+    }
+#define SPREAD(s)                                                                                                      \
+    if ((s) < (int)LANES)                                                                                              \
+    MULTIPLY(s, F(spread)(x + i, block, (s) % (int)LANES))
+#define ONE(s) MULTIPLY(s, F(set1)(x[i + (s)]))
+#define TWO(STEP, s) STEP(s) STEP((s) + 1)
+#define FOUR(STEP, s) TWO(STEP, s) TWO(STEP, (s) + 2)
+#define EIGHT(STEP, s) FOUR(STEP, s) FOUR(STEP, (s) + 4)
     size_t i = 0;
     for (; i + LANES <= inputs; i += LANES) {
         const V block = F(load)(x + i);
-        MLOPT_UNROLL_FULLY
-        for (int s = 0; s < (int)LANES; s++) {
-            const V number = F(spread)(x + i, block, s);
-            MLOPT_UNROLL_FULLY
-            for (int v = 0; v < vectors; v++)
-                sums[s % split * vectors + v] = F(fma)(
-                    number, F(load_cut)(cut && v == vectors - 1, w + v * LANES, last), sums[s % split * vectors + v]);
-            w += w_row;
-        }
+        EIGHT(SPREAD, 0)
+        EIGHT(SPREAD, 8)
     }
-    for (; i < inputs; i++, w += w_row) {
-        const V number = F(set1)(x[i]);
-        MLOPT_UNROLL_FULLY
-        for (int v = 0; v < vectors; v++)
-            sums[v] = F(fma)(number, F(load_cut)(cut && v == vectors - 1, w + v * LANES, last), sums[v]);
+#define REST(count, STEPS)                                                                                             \
+    if (LANES > (count) && (inputs & (count))) {                                                                       \
+        STEPS;                                                                                                         \
+        i += (count);                                                                                                  \
     }
+    REST(8, EIGHT(ONE, 0))
+    REST(4, FOUR(ONE, 0))
+    REST(2, TWO(ONE, 0))
+    REST(1, ONE(0))
+#define FOLD(v, s)                                                                                                     \
+    if ((v) < vectors) {                                                                                               \
+        if (split > 4)                                                                                                 \
+            sums[v] = F(add)(F(add)(sums[v], sums[4 * vectors + (v)]),                                                 \
+                             F(add)(sums[2 * vectors + (v)], sums[6 * vectors + (v)])),                                \
+            sums[vectors + (v)] = F(add)(F(add)(sums[vectors + (v)], sums[5 * vectors + (v)]),                         \
+                                         F(add)(sums[3 * vectors + (v)], sums[7 * vectors + (v)]));                    \
+        else if (split > 2)                                                                                            \
+            sums[v] = F(add)(sums[v], sums[2 * vectors + (v)]),                                                        \
+            sums[vectors + (v)] = F(add)(sums[vectors + (v)], sums[3 * vectors + (v)]);                                \
+        if (split > 1)                                                                                                 \
+            sums[v] = F(add)(sums[v], sums[vectors + (v)]);                                                            \
+    }
+    EACH_VECTOR(FOLD, 0)
+#undef EACH_VECTOR
+#undef ADD
+#undef MULTIPLY
+#undef SPREAD
+#undef ONE
+#undef TWO
+#undef FOUR
+#undef EIGHT
+#undef REST
+#undef FOLD
     MLOPT_UNROLL_FULLY
-    for (int half = split / 2; half > 0; half /= 2) {
-        MLOPT_UNROLL_FULLY
-        for (int v = 0; v < half * vectors; v++)
-            sums[v] = F(add)(sums[v], sums[v + half * vectors]);
-    }
-    MLOPT_UNROLL_FULLY
-    for (int v = 0; v < vectors; v++) {
-        const V z = F(at_least)(sums[v], floor);
-        if (cut && v == vectors - 1)
-            F(store_first)(out + v * LANES, last, z);
-        else
-            F(store)(out + v * LANES, z);
-    }
+    for (int v = 0; v < vectors - 1; v++)
+        F(store)(out + v * LANES, F(at_least)(sums[v], floor));
+    const V z = F(at_least)(sums[vectors - 1], floor);
+    if (last == LANES)
+        F(store)(out + (vectors - 1) * LANES, z);
+    else
+        F(store_first)(out + (vectors - 1) * LANES, last, z);
 }
 
 void K(dense)(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_row, const T *bias,
@@ -64,20 +112,14 @@ void K(dense)(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_ro
 #define BLOCK(vectors, split)                                                                                          \
     case vectors:                                                                                                      \
         if (outputs - j >= (vectors) * LANES)                                                                          \
-            F(dense_block)(vectors, split, 0, inputs, outputs - j, x, w + j, w_row, bias + j, floor, z + j);           \
+            F(dense_block)(vectors, split, 0, inputs, LANES, x, w + j, w_row, bias + j, floor, z + j);                 \
         else                                                                                                           \
-            F(dense_block)(vectors, split, 1, inputs, outputs - j, x, w + j, w_row, bias + j, floor, z + j);           \
+            F(dense_block)                                                                                             \
+        (vectors, split, 1, inputs, outputs - j - (vectors - 1) * LANES, x, w + j, w_row, bias + j, floor, z + j);     \
         break;
     for (size_t j = 0; j < outputs; j += 8 * LANES)
         switch (mlopt_least((outputs - j + LANES - 1) / LANES, 8)) {
-            BLOCK(1, 8)
-            BLOCK(2, 4)
-            BLOCK(3, 4)
-            BLOCK(4, 2)
-            BLOCK(5, 2)
-            BLOCK(6, 2)
-            BLOCK(7, 2)
-            BLOCK(8, 1)
+            EACH_PANEL(BLOCK)
         }
 #undef BLOCK
     if (fused && z == out)

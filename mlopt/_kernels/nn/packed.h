@@ -15,63 +15,6 @@
 #define LAYER MLOPT_JOIN(mlopt_packed_layer_, MLOPT_REAL)
 #define PACKED_STEP MLOPT_JOIN(mlopt_packed_step_, MLOPT_REAL)
 
-/* vectors, and the parts that each one's sum is kept in so that enough additions are under way at once: constants where
- * this is inlined. */
-MLOPT_INLINE void F(packed_vectors)(const int vectors, const int split, const PACKED_STEP *step, const T *x, T *out)
-{
-    const T *w = step->weights;
-    const size_t inputs = step->inputs;
-    V sums[16];
-    MLOPT_UNROLL_FULLY
-    for (int v = 0; v < vectors; v++)
-        sums[v] = F(load)(w + v * LANES);
-    MLOPT_UNROLL_FULLY
-    for (int v = vectors; v < vectors * split; v++)
-        sums[v] = F(zero)();
-    w += vectors * LANES;
-#define MULTIPLY                                                                                                       \
-    {                                                                                                                  \
-        const V number = F(spread)(x + i, block, s);                                                                   \
-        MLOPT_UNROLL_FULLY                                                                                             \
-        for (int v = 0; v < vectors; v++)                                                                              \
-            sums[s % split * vectors + v] =                                                                            \
-                F(fma)(number, F(load)(w + (s * vectors + v) * LANES), sums[s % split * vectors + v]);                 \
-    }
-    size_t i = 0;
-    for (; i + LANES <= inputs; i += LANES, w += vectors * LANES * LANES) {
-        const V block = F(load)(x + i);
-        MLOPT_UNROLL_FULLY
-        for (int s = 0; s < (int)LANES; s++)
-            MULTIPLY
-    }
-    if (i < inputs) {
-        const V block = F(load_first)(x + i, inputs - i);
-        const int rest = (int)(inputs - i);
-        MLOPT_UNROLL_FULLY
-        for (int s = 0; s < (int)LANES - 1; s++) {
-            if (s == rest)
-                break;
-            MULTIPLY
-        }
-    }
-#undef MULTIPLY
-    MLOPT_UNROLL_FULLY
-    for (int half = split / 2; half > 0; half /= 2) {
-        MLOPT_UNROLL_FULLY
-        for (int v = 0; v < half * vectors; v++)
-            sums[v] = F(add)(sums[v], sums[v + half * vectors]);
-    }
-    const V floor = F(set1)(step->floor);
-    MLOPT_UNROLL_FULLY
-    for (int v = 0; v < vectors - 1; v++)
-        F(store)(out + v * LANES, F(at_least)(sums[v], floor));
-    const V last = F(at_least)(sums[vectors - 1], floor);
-    if (step->last == LANES)
-        F(store)(out + (vectors - 1) * LANES, last);
-    else
-        F(store_first)(out + (vectors - 1) * LANES, step->last, last);
-}
-
 /* room is a constant where this is inlined. */
 MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, const T *x, T *out)
 {
@@ -117,12 +60,13 @@ MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, con
         F(store_first)(out, step->last, sum);
 }
 
-#define EACH_PANEL(P) P(1, 8) P(2, 4) P(3, 4) P(4, 2) P(5, 2) P(6, 2) P(7, 2) P(8, 1)
 #define EACH_TAIL(TAIL) TAIL(1) TAIL(2) TAIL(4) TAIL(8)
 #define VECTORS_BODY(vectors, split)                                                                                   \
     static void K(packed_vectors_##vectors)(const PACKED_STEP *step, const T *x, T *out)                               \
     {                                                                                                                  \
-        F(packed_vectors)(vectors, split, step, x, out);                                                               \
+        const T *const bias = step->weights;                                                                           \
+        F(dense_block)(vectors, split, 0, step->inputs, step->last, x, bias + vectors * LANES, vectors * LANES, bias,  \
+                       F(set1)(step->floor), out);                                                                     \
     }
 #define TAIL_BODY(room)                                                                                                \
     static void K(packed_tail_##room)(const PACKED_STEP *step, const T *x, T *out)                                     \
@@ -224,5 +168,4 @@ void K(packed_run)(size_t count, const PACKED_STEP *steps, const T *x, T *out)
 
 #undef LAYER
 #undef PACKED_STEP
-#undef EACH_PANEL
 #undef EACH_TAIL
