@@ -107,8 +107,9 @@ typedef enum mlopt_activation {
     /* a chain of such layers, each taking what the one before put out */                                              \
     typedef struct mlopt_packed_layer_##type {                                                                         \
         size_t inputs, outputs;                                                                                        \
-        const T *w, *bias;                                                                                             \
-        size_t w_row;                                                                                                  \
+        const T *w,                                                                                                    \
+            *bias; /* w: w_row elements from input to input, w_column from output to output; bias: NULL for 0 */       \
+        size_t w_row, w_column;                                                                                        \
         T *z, *out;  /* the sums and what the activation makes of them: may be one */                                  \
         size_t room; /* elements that may be written at z */                                                           \
         mlopt_activation activation;                                                                                   \

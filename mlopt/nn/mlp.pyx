@@ -10,6 +10,7 @@ from mlopt._kernels.dispatch cimport mlopt_kernels
 from mlopt.nn.layers cimport draw_dense, integers, lay_out_dense, of_each, same_or_each
 from mlopt.nn.model cimport Job, Model, Workspace, number_in, one_of, vector
 from mlopt.nn.network cimport *
+from mlopt.nn.plan cimport *
 
 from mlopt.nn.layers import ACTIVATIONS
 
@@ -20,29 +21,15 @@ cdef int PACK_AFTER = 4
 cdef size_t RELEASE_WORK = 1 << 17
 
 
-cdef extern from "plan.h" nogil:
-    size_t MLOPT_PLAN_STEP_BYTES
-    size_t MLOPT_PLAN_LAYER_BYTES
-    ctypedef struct mlopt_plan:
-        const mlopt_kernels *table
-        size_t version
-        size_t count
-        void *steps
-    size_t mlopt_plan_make_f32(const mlopt_kernels *, const mlopt_network *, const float *, const mlopt_workspace *,
-                          void *, void *, float *, size_t *)
-    size_t mlopt_plan_make_f64(const mlopt_kernels *, const mlopt_network *, const double *, const mlopt_workspace *,
-                          void *, void *, double *, size_t *)
-    void mlopt_plan_run(const mlopt_plan *, bint, const void *, void *)
-
-
 @cython.final
 cdef class DenseWorkspace(Workspace):
     """Scratch memory, and the parameters packed for single samples while they stay the same."""
     cdef mlopt_plan plan
     cdef const mlopt_kernels *seen_table
     cdef size_t seen_version
-    cdef int seen  # predictions with the parameters of this version
-    cdef cnp.ndarray plan_steps, packed
+    cdef int seen  # calls with the parameters of this version
+    cdef const mlopt_kernels *packed_for  # whose format has the memory below
+    cdef cnp.ndarray steps_memory, back_memory, packed
 
 
 @cython.final
@@ -148,8 +135,6 @@ cdef class MLP(Model):
         workspace.rows = 1 if cnp.PyArray_NDIM(x) == 1 else cnp.PyArray_DIM(x, 0)
         if workspace.rows > workspace.at.capacity:
             self.grow(<DenseWorkspace>workspace)
-        if workspace.rows == 1 and not self.packed_for(current_table(), &(<DenseWorkspace>workspace).plan):
-            self.see(current_table(), <DenseWorkspace>workspace)
         return 0
 
     cdef int grow(self, DenseWorkspace workspace) except -1:
@@ -189,7 +174,6 @@ cdef class MLP(Model):
         cdef void *parameters = self.memory.array.data
         cdef size_t rows = workspace.rows
         cdef double loss
-        cdef const void *output
         if job == Job.LOSS:
             if self.is_f64:
                 return mlopt_network_loss_f64(table, &self.network, &self.objective, <const double *>parameters, rows,
@@ -200,18 +184,7 @@ cdef class MLP(Model):
             dropout[0] = self.seed
             dropout[1] = self.steps
             drops = dropout
-        if rows == 1 and drops == NULL and self.network.plain and self.packed_for(table, &(<DenseWorkspace>workspace).plan):
-            output = self.last_result(workspace)
-            mlopt_plan_run(&(<DenseWorkspace>workspace).plan, self.is_f64, x, <void *>output)
-            if self.is_f64:
-                loss = mlopt_network_gradient_one_f64(table, &self.network, &self.objective, <const double *>parameters,
-                                                      <const double *>x, <const double *>output, targets,
-                                                      &workspace.at, <double *>gradient)
-            else:
-                loss = mlopt_network_gradient_one_f32(table, &self.network, &self.objective, <const float *>parameters,
-                                                      <const float *>x, <const float *>output, targets,
-                                                      &workspace.at, <float *>gradient)
-        elif self.is_f64:
+        if self.is_f64:
             loss = mlopt_network_gradient_f64(table, &self.network, &self.objective, <const double *>parameters, rows,
                                               <const double *>x, self.inputs, targets, drops, &workspace.at,
                                               <double *>gradient)
@@ -222,6 +195,33 @@ cdef class MLP(Model):
         if job == Job.STEP:
             loss += self.apply_gradient(table, gradient)
         return loss
+
+    cdef double run(self, Job job, cnp.ndarray x, cnp.ndarray y, sample_weight, Workspace workspace) except? -1:
+        cdef DenseWorkspace own = <DenseWorkspace>workspace
+        if job == Job.GRADIENT and cnp.PyArray_NDIM(x) == 1 and sample_weight is None and self.network.plain:
+            if self.ready(current_table(), own) and cnp.PyArray_TYPE(y) == self.type_number:
+                return self.gradient_of_one(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), own)
+            self.need_gradient(own)
+            self.reserve(own, x)
+            self.see(current_table(), own)
+        return Model.run(self, job, x, y, sample_weight, workspace)
+
+    cdef inline bint ready(self, const mlopt_kernels *table, DenseWorkspace workspace) noexcept nogil:
+        # for the gradient of one sample
+        return workspace.plan.back != NULL and self.packed_for(table, &workspace.plan)
+
+    cdef inline double gradient_of_one(self, const void *x, const void *y, DenseWorkspace workspace) noexcept:
+        cdef mlopt_targets targets
+        cdef void *gradient = workspace.gradient_vector.data
+        targets.values = y
+        targets.row = self.objective.outputs
+        targets.weights = NULL
+        targets.total = 1
+        if self.is_f64:
+            return mlopt_plan_gradient_f64(&workspace.plan, &self.network, &self.objective, <const double *>x,
+                                           &targets, &workspace.at, <double *>gradient)
+        return mlopt_plan_gradient_f32(&workspace.plan, &self.network, &self.objective, <const float *>x, &targets,
+                                       &workspace.at, <float *>gradient)
 
     # --- one sample from packed parameters -------------------------------------------------------
 
@@ -236,39 +236,39 @@ cdef class MLP(Model):
             workspace.seen_table = table
             workspace.seen = 0
         workspace.seen += 1
-        if workspace.seen > PACK_AFTER and self.network.plain and workspace.at.capacity > 0:
+        if workspace.seen > PACK_AFTER and workspace.rows == 1 and self.network.plain and workspace.at.capacity > 0:
             self.pack(table, workspace)
         return 0
 
     cdef int pack(self, const mlopt_kernels *table, DenseWorkspace workspace) except -1:
-        cdef size_t length = 0, count
+        cdef mlopt_plan *plan = &workspace.plan
+        cdef size_t length = 0, steps = 0
         cdef cnp.ndarray layers = np.empty(self.network.count * MLOPT_PLAN_LAYER_BYTES, np.uint8)
-        cdef void *at = cnp.PyArray_DATA(layers)
-        cdef void *parameters = cnp.PyArray_DATA(self.memory.array)
-        workspace.plan.table = NULL
-        for filled in range(2):
-            if self.is_f64:
-                count = mlopt_plan_make_f64(table, &self.network, <const double *>parameters, &workspace.at,
-                                       at, workspace.plan.steps if filled else NULL,
-                                       <double *>cnp.PyArray_DATA(workspace.packed) if filled else NULL, &length)
-            else:
-                count = mlopt_plan_make_f32(table, &self.network, <const float *>parameters, &workspace.at,
-                                       at, workspace.plan.steps if filled else NULL,
-                                       <float *>cnp.PyArray_DATA(workspace.packed) if filled else NULL, &length)
-            if filled == 0 and (workspace.packed is None or workspace.plan.count < count
-                                or <size_t>cnp.PyArray_SIZE(workspace.packed) < length):
-                workspace.plan_steps = vector(count * MLOPT_PLAN_STEP_BYTES, cnp.NPY_UINT8)
-                workspace.packed = vector(length, self.type_number)
-                workspace.plan.steps = cnp.PyArray_DATA(workspace.plan_steps)
-            workspace.plan.count = count
-        workspace.plan.version = self.memory.version
-        workspace.plan.table = table
+        plan.table = NULL
+        if workspace.gradient_vector is not None and plan.back == NULL:
+            workspace.back_memory = np.zeros(self.network.count * sizeof(mlopt_plan_part), np.uint8)
+            plan.back = <mlopt_plan_part *>cnp.PyArray_DATA(workspace.back_memory)
+            workspace.packed = None
+        if workspace.packed is None or workspace.packed_for != table:
+            steps = self.make_plan(table, workspace, NULL, NULL, cnp.PyArray_DATA(layers), &length)
+            workspace.steps_memory = vector(steps * MLOPT_PLAN_STEP_BYTES, cnp.NPY_UINT8)
+            workspace.packed = vector(length, self.type_number)
+            workspace.packed_for = table
+        self.make_plan(table, workspace, <char *>cnp.PyArray_DATA(workspace.steps_memory),
+                       cnp.PyArray_DATA(workspace.packed), cnp.PyArray_DATA(layers), &length)
+        plan.version = self.memory.version
+        plan.table = table
         return 0
 
-    cdef inline void *last_result(self, Workspace workspace) noexcept nogil:
-        # where the workspace holds what the last layer puts out
-        return (<char *>workspace.at.samples
-                + self.network.layers[self.network.count - 1].out * workspace.at.capacity * (8 if self.is_f64 else 4))
+    cdef size_t make_plan(self, const mlopt_kernels *table, DenseWorkspace workspace, char *steps, void *packed,
+                          void *layers, size_t *length) noexcept:
+        cdef void *parameters = cnp.PyArray_DATA(self.memory.array)
+        cdef mlopt_plan *plan = &workspace.plan
+        if self.is_f64:
+            return mlopt_plan_make_f64(table, &self.network, <const double *>parameters, &workspace.at, layers, steps,
+                                       <double *>packed, length, &plan.forward, plan.back)
+        return mlopt_plan_make_f32(table, &self.network, <const float *>parameters, &workspace.at, layers, steps,
+                                   <float *>packed, length, &plan.forward, plan.back)
 
     cdef inline void compute_prediction(self, const mlopt_kernels *table, const void *x, Workspace workspace,
                                         void *out) noexcept nogil:
@@ -300,6 +300,7 @@ cdef class MLP(Model):
         self.reserve(workspace, x)
         if workspace.rows == 0:
             return 0
+        self.see(table, workspace)
         if self.work(workspace) < RELEASE_WORK:
             self.compute_prediction(table, x.data, workspace, out.data)
             return 0
@@ -501,13 +502,19 @@ cdef class BoundGradient:
     """The gradient at one pair of arrays; made by :meth:`MLP.bind_gradient`."""
     cdef MLP model_
     cdef cnp.ndarray x_, y_
+    cdef const void *x_data
+    cdef const void *y_data
+    cdef bint one
     cdef DenseWorkspace workspace
 
     def __init__(self):
         raise TypeError("BoundGradient is made by MLP.bind_gradient")
 
     def __call__(self):
-        self.model_.run(Job.GRADIENT, self.x_, self.y_, None, self.workspace)
+        if self.one and self.model_.ready(current_table(), self.workspace):
+            self.model_.gradient_of_one(self.x_data, self.y_data, self.workspace)
+        else:
+            self.model_.run(Job.GRADIENT, self.x_, self.y_, None, self.workspace)
         return self.workspace.gradient_views
 
     @property
@@ -536,6 +543,9 @@ cdef BoundGradient bind_gradient_of(MLP model, cnp.ndarray x, cnp.ndarray y):
     bound.model_ = model
     bound.x_ = x
     bound.y_ = y
+    bound.x_data = cnp.PyArray_DATA(x)
+    bound.y_data = cnp.PyArray_DATA(y)
+    bound.one = cnp.PyArray_NDIM(x) == 1
     bound.workspace = DenseWorkspace()
     model.reserve(bound.workspace, x)
     model.need_gradient(bound.workspace)

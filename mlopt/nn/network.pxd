@@ -82,13 +82,6 @@ cdef extern from "network.h" nogil:
     double mlopt_network_gradient_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                       const double *, size_t, const double *, size_t, const mlopt_targets *,
                                       const uint64_t *, const mlopt_workspace *, double *)
-    double mlopt_network_gradient_one_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
-                                          const float *, const float *, const float *, const mlopt_targets *,
-                                          const mlopt_workspace *, float *)
-    double mlopt_network_gradient_one_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
-                                          const double *, const double *, const double *, const mlopt_targets *,
-                                          const mlopt_workspace *, double *)
-
     double mlopt_network_penalty_f32(const mlopt_kernels *, size_t, double, const float *, float *)
     double mlopt_network_penalty_f64(const mlopt_kernels *, size_t, double, const double *, double *)
     double mlopt_network_clip_f32(const mlopt_kernels *, size_t, double, float *)

@@ -89,13 +89,18 @@ static void K(packed_activation)(const PACKED_STEP *step, const T *x, T *out)
 #undef LOOP
 }
 
-/* Weights of `wide` outputs from the first on, `share` inputs to a row of `row` elements that were 0. */
+/* Bias and weights of `wide` outputs from the first on, `share` inputs to a row of `row` elements that were 0. */
 static void F(pack_rows)(const LAYER *layer, size_t first, size_t wide, size_t share, size_t row, T *to)
 {
-    memcpy(to, layer->bias + first, wide * sizeof(T));
+    if (layer->bias)
+        memcpy(to, layer->bias + first, wide * sizeof(T));
     to += row;
-    for (size_t i = 0; i < layer->inputs; i++)
-        memcpy(to + i / share * row + i % share * (row / share), layer->w + i * layer->w_row + first, wide * sizeof(T));
+    for (size_t i = 0; i < layer->inputs; i++) {
+        const T *const from = layer->w + i * layer->w_row + first * layer->w_column;
+        T *const here = to + i / share * row + i % share * (row / share);
+        for (size_t j = 0; j < wide; j++)
+            here[j] = from[j * layer->w_column];
+    }
 }
 
 size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *packed, size_t *packed_length)

@@ -84,7 +84,9 @@ size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *
             continue;
         for (size_t i = 0; i <= layer->inputs; i++)
             for (size_t j = 0; j < layer->outputs; j++)
-                to[i * layer->outputs + j] = i < layer->inputs ? layer->w[i * layer->w_row + j] : layer->bias[j];
+                to[i * layer->outputs + j] = i < layer->inputs ? layer->w[i * layer->w_row + j * layer->w_column]
+                                             : layer->bias     ? layer->bias[j]
+                                                               : 0;
         steps[n] = (PACKED_STEP){.run = F(packed_layer),
                                  .x = n ? layer[-1].out : NULL,
                                  .weights = to,
