@@ -103,10 +103,12 @@ double K(cross_entropy)(size_t rows, size_t columns, const T *output, size_t out
         for (size_t j = 0; j < columns; j += LANES) {
             const size_t left = columns - j;
             const V o = left < LANES ? F(load_first_or)(output + j, left, shift) : F(load)(output + j);
-            const V t = F(load_left)(target + j, left), below = F(sub)(o, shift);
-            exponentials = F(fma)(F(kept)(left), F(exp)(below), exponentials);
+            const V t = F(load_left)(target + j, left), below = F(sub)(o, shift), e = F(exp)(below);
+            exponentials = F(fma)(F(kept)(left), e, exponentials);
             weights = F(add)(weights, t);
             products = F(add)(products, F(select)(F(eq)(t, zero), zero, F(mul)(below, t)));
+            if (delta)
+                F(store_left)(delta + j, left, e);
         }
         const T sum = F(reduce_add)(exponentials), weight = F(reduce_add)(weights);
         total += log((double)sum) * (double)weight - (double)F(reduce_add)(products);
@@ -115,8 +117,7 @@ double K(cross_entropy)(size_t rows, size_t columns, const T *output, size_t out
         const V share = F(set1)(weight / sum);
         for (size_t j = 0; j < columns; j += LANES) {
             const size_t left = columns - j;
-            const V o = left < LANES ? F(load_first_or)(output + j, left, shift) : F(load)(output + j);
-            const V softmax = F(mul)(F(exp)(F(sub)(o, shift)), share);
+            const V softmax = F(mul)(F(load_left)(delta + j, left), share);
             F(store_left)(delta + j, left, F(mul)(factor, F(sub)(softmax, F(load_left)(target + j, left))));
         }
         delta += delta_row;

@@ -84,23 +84,35 @@ class Network:
         self.steps += 1
         for i, pair in enumerate(gradients):
             changed = [
-                self._adamw(*operands)
+                adamw(*operands, self.steps, self.lr, self.betas, self.eps, self.weight_decay)
                 for operands in zip(self.layers[i], pair, self.first[i], self.second[i], strict=True)
             ]
             self.layers[i], self.first[i], self.second[i] = zip(*changed, strict=True)
 
-    def _adamw(self, parameter: Array, gradient: Array, first: Array, second: Array) -> tuple[Array, Array, Array]:
-        number = parameter.dtype.type
-        beta1, beta2 = self.betas
-        first = mlopt.add(mlopt.multiply(first, number(beta1)), mlopt.multiply(gradient, number(1 - beta1)))
-        squares = mlopt.multiply(gradient, gradient)
-        second = mlopt.add(mlopt.multiply(second, number(beta2)), mlopt.multiply(squares, number(1 - beta2)))
-        root = mlopt.multiply(mlopt.sqrt(second), number((1 - beta2**self.steps) ** -0.5))
-        step = mlopt.divide(first, mlopt.add(root, number(self.eps)))
-        step = mlopt.multiply(step, number(self.lr / (1 - beta1**self.steps)))
-        decayed = mlopt.multiply(parameter, number(1 - self.lr * self.weight_decay))
-        return mlopt.subtract(decayed, step), first, second
-
     def train_step(self, x: Array, y: Array) -> None:
         """Gradient and update."""
         self.update(self.gradient(x, y))
+
+
+def adamw(
+    parameter: Array,
+    gradient: Array,
+    first: Array,
+    second: Array,
+    steps: int,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+) -> tuple[Array, Array, Array]:
+    """The step of this number, from 1, for one array: the parameter and its two moments."""
+    number = parameter.dtype.type
+    beta1, beta2 = betas
+    first = mlopt.add(mlopt.multiply(first, number(beta1)), mlopt.multiply(gradient, number(1 - beta1)))
+    squares = mlopt.multiply(gradient, gradient)
+    second = mlopt.add(mlopt.multiply(second, number(beta2)), mlopt.multiply(squares, number(1 - beta2)))
+    root = mlopt.multiply(mlopt.sqrt(second), number((1 - beta2**steps) ** -0.5))
+    step = mlopt.divide(first, mlopt.add(root, number(eps)))
+    step = mlopt.multiply(step, number(lr / (1 - beta1**steps)))
+    decayed = mlopt.multiply(parameter, number(1 - lr * weight_decay))
+    return mlopt.subtract(decayed, step), first, second
