@@ -70,8 +70,8 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(lstm_cell, type, (n, m, p[0], p[1], step[1], p[2], p[3], p[4], step[4], p[5], step[5]))                     \
     INVOKE(lstm_cell_backward, type,                                                                                   \
            (n, m, p[0], step[0], p[1], p[2], p[3], step[3], p[4], step[4], p[5], p[6], step[6]))                       \
-    /* the key is dims[2] */                                                                                           \
-    INVOKE(dropout, type, (n, m, c->dims[2], c->number, p[0], step[0], p[1], step[1]))                                 \
+    /* the key is dims[2], the first row's number dims[3] */                                                           \
+    INVOKE(dropout, type, (c->dims[3], n, m, c->dims[2], c->number, p[0], step[0], p[1], step[1]))                     \
     INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \
     INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
 

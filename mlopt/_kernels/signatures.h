@@ -32,6 +32,13 @@ typedef struct mlopt_gemm_blocks {
         size_t packed_columns, packed_first;                                                                           \
     } mlopt_gemm_job_##type;                                                                                           \
     typedef void mlopt_gemm_##type(const mlopt_gemm_job_##type *job);                                                  \
+    /* called for every part of C, each element once, when it is complete and still in the nearest cache: its rows and \
+     * columns, the place of its corner in C and in memory; c_column is 1 */                                           \
+    typedef struct mlopt_gemm_finish_##type {                                                                          \
+        void (*call)(const void *with, size_t rows, size_t columns, size_t row, size_t column, T *c);                  \
+        const void *with;                                                                                              \
+    } mlopt_gemm_finish_##type;                                                                                        \
+    typedef void mlopt_gemm_then_##type(const mlopt_gemm_job_##type *job, const mlopt_gemm_finish_##type *finish);     \
     /* packs B, k x n, for products with it, where packed is given; returns the columns of the packed form, of         \
      * k elements each */                                                                                              \
     typedef size_t mlopt_gemm_pack_##type(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *b,             \
@@ -153,9 +160,10 @@ typedef enum mlopt_activation {
     typedef void mlopt_layer_norm_backward_##type(size_t rows, size_t columns, const T *gain, const T *normed,         \
                                                   size_t normed_row, const T *inverse_deviations, T *delta,            \
                                                   size_t delta_row, T *gain_sums, T *bias_sums);                       \
-    /* out = x / (1 - rate), or 0 for a share `rate` of the elements that the key chooses */                           \
-    typedef void mlopt_dropout_##type(size_t rows, size_t columns, uint64_t key, double rate, const T *x,              \
-                                      size_t x_row, T *out, size_t out_row);                                           \
+    /* out = x / (1 - rate), or 0 for a share `rate` of the elements that the key chooses; first: number of the first  \
+     * row */                                                                                                          \
+    typedef void mlopt_dropout_##type(size_t first, size_t rows, size_t columns, uint64_t key, double rate,            \
+                                      const T *x, size_t x_row, T *out, size_t out_row);                               \
     /* a time step of an LSTM: gates hold the sums without bias, and then the gates; rows of cells are hidden long */  \
     typedef void mlopt_lstm_cell_##type(size_t rows, size_t hidden, const T *bias, T *gates, size_t gates_row,         \
                                         const T *before, T *cells, T *out, size_t out_row, T *out_too,                 \

@@ -13,6 +13,8 @@
 
 /* Rows of gates whose products are made together on the way back. */
 #define MLOPT_LSTM_CHUNK ((size_t)512)
+/* Parts of a crew begin at multiples of so many rows. */
+#define MLOPT_LSTM_PART ((size_t)8)
 
 /* Offsets count elements of the flat vector; or of the workspace, in one row's share. */
 typedef struct mlopt_lstm_layer {
@@ -42,12 +44,20 @@ typedef struct mlopt_lstm_workspace {
     int every;          /* whether the result is that of every time, not of the last alone */
 } mlopt_lstm_workspace;
 
-/* For every layer h and c of a row, the state; behind them for one layer at a time h and c of gradients, and a chunk of
- * the gradients of gates and their sums. */
-static inline size_t mlopt_lstm_carried_elements(const mlopt_lstm *lstm, size_t rows)
+/* Times that a layer goes back through before the products with its inputs: some, whose gates a cache holds; or all of
+ * them, so that a crew meets less often. */
+static inline size_t mlopt_lstm_together(size_t rows, size_t steps, int crew)
 {
-    const size_t chunk = mlopt_gemm_most(MLOPT_LSTM_CHUNK, rows) + rows;
-    return (2 * lstm->count + 3) * rows * lstm->hidden + (chunk + 2) * 4 * lstm->hidden + 64;
+    const size_t some = rows >= MLOPT_LSTM_CHUNK ? 1 : MLOPT_LSTM_CHUNK / rows;
+    return crew > 1 || some > steps ? steps : some;
+}
+
+/* For every layer h and c of a row, the state; behind them for one layer at a time h and c of gradients, the sums of
+ * the gradients of gates, and these of the times that are computed together. */
+static inline size_t mlopt_lstm_carried_elements(const mlopt_lstm *lstm, size_t rows, size_t steps, int crew)
+{
+    const size_t gates = mlopt_lstm_together(rows, steps, crew) * rows + 1;
+    return (2 * lstm->count + 2) * rows * lstm->hidden + gates * 4 * lstm->hidden;
 }
 
 /* A layer's weights packed for the way back, with the columns that packing may add. */

@@ -26,8 +26,8 @@ cdef size_t RELEASE_WORK = 1 << 17
 cdef class SeriesWorkspace(Workspace):
     """Scratch memory of an LSTM."""
     cdef mlopt_lstm_workspace in_time
-    cdef size_t room, dense_room, carried_rows  # rows of every time, of the head, of a time
-    cdef bint full                              # whether there is room for gradients
+    cdef size_t room, dense_room, most_rows  # rows of every time, of the head, of a time
+    cdef bint full                           # whether there is room for gradients
     cdef cnp.ndarray series, carried, packed
 
 
@@ -185,7 +185,7 @@ cdef class LSTM(Model):
         # room for the call; the states before the first time are 0
         cdef size_t rows = series.rows, steps = series.steps, itemsize = self.type.itemsize
         cdef size_t dense = rows * steps if every else rows
-        cdef size_t most
+        cdef size_t most, needed
         blocks = default_blocks(itemsize)
         if rows * steps > series.room or (gradient and not series.full):
             room, full = max(rows * steps, series.room), gradient or series.full
@@ -193,24 +193,25 @@ cdef class LSTM(Model):
             series.series = vector(room * per_row, self.type_number, False)
             series.room, series.full = room, full
             series.in_time.series = cnp.PyArray_DATA(series.series)
-        if rows > series.carried_rows:
-            series.carried = vector(mlopt_lstm_carried_elements(&self.network, rows), self.type_number)
-            series.carried_rows = rows
-            series.dense_room = 0
-            series.in_time.carried = cnp.PyArray_DATA(series.carried)
         if gradient and series.packed is None:
             series.packed = vector(mlopt_lstm_packed_elements(&self.network), self.type_number, False)
             series.in_time.packed = cnp.PyArray_DATA(series.packed)
-        if dense > series.dense_room or series.product is None:
-            most = mlopt_lstm_product_bytes(&self.network, blocks, itemsize, max(rows, series.carried_rows))
+        if dense > series.dense_room or rows > series.most_rows:
+            series.most_rows = max(rows, series.most_rows)
+            dense = max(dense, series.dense_room)
+            most = mlopt_lstm_product_bytes(&self.network, blocks, itemsize, series.most_rows)
             most = max(most, mlopt_network_product_bytes(&self.network.head, blocks, itemsize, dense))
             series.samples = vector(dense * self.network.head.sample, self.type_number, False)
-            series.product = vector(most, cnp.NPY_UINT8, False)
             series.dense_room = dense
             series.in_time.at.blocks = blocks
             series.in_time.at.samples = cnp.PyArray_DATA(series.samples)
-            series.in_time.at.product = cnp.PyArray_DATA(series.product)
+            series.in_time.at.product_bytes = most
             series.in_time.at.capacity = dense
+        self.gather(series, &series.in_time.at, self.work(series) // self.network.count)
+        needed = mlopt_lstm_carried_elements(&self.network, rows, steps, series.in_time.at.crew.size)
+        if series.carried is None or <size_t>cnp.PyArray_SIZE(series.carried) < needed:
+            series.carried = vector(needed, self.type_number, False)
+            series.in_time.carried = cnp.PyArray_DATA(series.carried)
         series.in_time.every = every
         memset(series.in_time.carried, 0, 2 * self.network.count * rows * self.network.hidden * itemsize)
         return 0

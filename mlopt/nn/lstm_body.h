@@ -6,20 +6,33 @@ static inline T *LSTM(array)(const mlopt_lstm_workspace *w, size_t offset)
     return (T *)w->series + offset * w->rows * w->steps;
 }
 
-/* c = a b over the workspace of products */
-static inline void LSTM(product)(const mlopt_kernels *table, const mlopt_lstm_workspace *w, size_t m, size_t n,
-                                 size_t k, const T *a, size_t a_row, size_t a_column, const T *b, size_t b_row, T *c,
-                                 size_t c_row, int accumulate)
-{
-    NETWORK(product)(table, &w->at, m, n, k, a, a_row, a_column, b, b_row, 1, c, c_row, accumulate);
-}
+/* A pass over a batch, for the crew. */
+typedef struct LSTM(pass) {
+    const mlopt_kernels *table;
+    const mlopt_lstm *lstm;
+    const T *parameters, *x;
+    const uint64_t *dropout; /* NULL, or the seed and the number of the step */
+    const mlopt_lstm_workspace *w;
+    int keep; /* gates and cells stay for the way back, and so do the states' cells */
+    T *gradient;
+    /* backward: the layer, the gradients of its outputs, `delta_row` elements from row to row, of the times from
+     * delta_time on (those before: 0), those of its joined rows (NULL: not wanted), its packed weights, and the times
+     * that are computed together */
+    size_t layer;
+    const T *delta;
+    size_t delta_row, delta_time;
+    T *below;
+    size_t packed_columns;
+    size_t from, end;
+} LSTM(pass);
 
-/* The batch (rows, steps, inputs) becomes the first layer's rows, time by time. */
-static inline void LSTM(take_in)(const mlopt_lstm *lstm, const T *x, const mlopt_lstm_workspace *w)
+/* Some rows of the batch (rows, steps, inputs) become the first layer's, time by time. */
+static inline void LSTM(take_in)(const mlopt_lstm *lstm, const T *x, const mlopt_lstm_workspace *w, size_t first,
+                                 size_t end)
 {
     const size_t inputs = lstm->inputs, width = lstm->layers[0].width, rows = w->rows;
     T *const joined = LSTM(array)(w, lstm->layers[0].joined);
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = first; i < end; i++)
         for (size_t t = 0; t < w->steps; t++)
             memcpy(joined + (t * rows + i) * width, x + (i * w->steps + t) * inputs, inputs * sizeof(T));
 }
@@ -36,39 +49,47 @@ static inline T *LSTM(chunk)(const mlopt_lstm *lstm, const mlopt_lstm_workspace 
     return (T *)w->carried + (2 * lstm->count + 2) * w->rows * lstm->hidden;
 }
 
-/* All layers through all times, from the states in the workspace, which become those after the last time.  keep: gates
- * and cells stay for the way back, and so do the states' cells. */
-static inline void LSTM(forward)(const mlopt_kernels *table, const mlopt_lstm *lstm, const T *parameters, const T *x,
-                                 const uint64_t *dropout, const mlopt_lstm_workspace *w, int keep)
+/* Some rows of all layers through all times, from the states in the workspace, which become those after the last time
+ * (but for what is kept). */
+static void LSTM(forward_part)(int i, void *argument)
 {
+    const LSTM(pass) *const pass = argument;
+    const mlopt_kernels *const table = pass->table;
+    const mlopt_lstm *const lstm = pass->lstm;
+    const mlopt_lstm_workspace *const w = pass->w;
+    const uint64_t *const dropout = pass->dropout;
     const size_t rows = w->rows, steps = w->steps, hidden = lstm->hidden;
-    LSTM(take_in)(lstm, x, w);
+    const int count = w->at.crew.size, keep = pass->keep;
+    const size_t first = mlopt_part_begin(rows, MLOPT_LSTM_PART, i, count);
+    const size_t end = mlopt_part_begin(rows, MLOPT_LSTM_PART, i + 1, count), part = end - first;
+    if (part == 0)
+        return;
+    LSTM(take_in)(lstm, pass->x, w, first, end);
     for (size_t l = 0; l < lstm->count; l++) {
         const mlopt_lstm_layer *const layer = lstm->layers + l;
-        const size_t inputs = layer->inputs, width = layer->width;
+        const size_t inputs = layer->inputs, width = layer->width, gates_row = 4 * hidden;
         const int last = l + 1 == lstm->count;
         const size_t next_width = last ? hidden : layer[1].width;
-        T *const joined = LSTM(array)(w, layer->joined);
-        T *const next = LSTM(array)(w, last ? lstm->tops : layer[1].joined);
-        T *const h = LSTM(state)(lstm, w, l), *const c = h + rows * hidden;
-        T *const gates = keep ? LSTM(array)(w, layer->gates) : LSTM(chunk)(lstm, w);
-        T *const cells = keep ? LSTM(array)(w, layer->cells) : c;
-        for (size_t i = 0; i < rows; i++)
-            memcpy(joined + i * width + inputs, h + i * hidden, hidden * sizeof(T));
+        T *const joined = LSTM(array)(w, layer->joined) + first * width;
+        T *const next = LSTM(array)(w, last ? lstm->tops : layer[1].joined) + first * next_width;
+        T *const h = LSTM(state)(lstm, w, l) + first * hidden, *const c = h + rows * hidden;
+        T *const gates = (keep ? LSTM(array)(w, layer->gates) : LSTM(chunk)(lstm, w)) + first * gates_row;
+        T *const cells = keep ? LSTM(array)(w, layer->cells) + first * hidden : c;
+        for (size_t r = 0; r < part; r++)
+            memcpy(joined + r * width + inputs, h + r * hidden, hidden * sizeof(T));
         for (size_t t = 0; t < steps; t++) {
-            const T *const in = joined + t * rows * width;
-            T *const z = keep ? gates + t * rows * 4 * hidden : gates;
+            T *const z = keep ? gates + t * rows * gates_row : gates;
             const T *const before = t > 0 && keep ? cells + (t - 1) * rows * hidden : c;
             T *const now = keep ? cells + t * rows * hidden : c;
             T *const out = next + t * rows * next_width;
             T *const again = t + 1 < steps ? joined + (t + 1) * rows * width + inputs : h;
-            const T *const weights = parameters + layer->weights;
-            LSTM(product)(table, w, rows, 4 * hidden, width, in, width, 1, weights, 4 * hidden, z, 4 * hidden, 0);
-            CALL(lstm_cell)(rows, hidden, parameters + layer->bias, z, 4 * hidden, before, now, again,
+            NETWORK(product)(table, &w->at, i, part, gates_row, width, joined + t * rows * width, width, 1,
+                             pass->parameters + layer->weights, gates_row, 1, z, gates_row, 0, NULL, NULL);
+            CALL(lstm_cell)(part, hidden, pass->parameters + layer->bias, z, gates_row, before, now, again,
                             t + 1 < steps ? width : hidden, out, next_width);
             if (!last && dropout && layer->dropout > 0)
-                CALL(dropout)(rows, hidden, mlopt_dropout_key(dropout[0], dropout[1], 64 * t + l), layer->dropout, out,
-                              next_width, out, next_width);
+                CALL(dropout)(first, part, hidden, mlopt_dropout_key(dropout[0], dropout[1], 64 * t + l),
+                              layer->dropout, out, next_width, out, next_width);
         }
     }
 }
@@ -81,16 +102,32 @@ static inline T *LSTM(results)(const mlopt_lstm *lstm, const mlopt_lstm_workspac
     return w->every ? tops : tops + (w->steps - 1) * w->rows * lstm->hidden;
 }
 
+static inline NETWORK(pass) LSTM(head_pass)(const LSTM(pass) * pass, size_t rows, const T *x)
+{
+    const NETWORK(pass) head = {.table = pass->table,
+                                .network = &pass->lstm->head,
+                                .parameters = pass->parameters,
+                                .rows = rows,
+                                .x = x,
+                                .x_row = pass->lstm->hidden,
+                                .workspace = &pass->w->at,
+                                .gradient = pass->gradient};
+    return head;
+}
+
 /* out: (rows, outputs), or (rows, steps, outputs) for every time */
 static inline void LSTM(predict)(const mlopt_kernels *table, const mlopt_lstm *lstm, const mlopt_objective *objective,
                                  const T *parameters, const T *x, const mlopt_lstm_workspace *w, T *out)
 {
     const size_t outputs = objective->outputs, hidden = lstm->hidden, rows = w->rows;
     size_t count, row = hidden;
-    LSTM(forward)(table, lstm, parameters, x, NULL, w, 0);
+    LSTM(pass) pass = {.table = table, .lstm = lstm, .parameters = parameters, .x = x, .w = w};
+    mlopt_crew_run(&w->at.crew, LSTM(forward_part), &pass);
     const T *result = LSTM(results)(lstm, w, &count);
-    if (lstm->head.count)
-        result = NETWORK(forward)(table, &lstm->head, parameters, count, result, hidden, NULL, &w->at, NULL, &row);
+    if (lstm->head.count) {
+        NETWORK(pass) head = LSTM(head_pass)(&pass, count, result);
+        result = NETWORK(forward)(&head, &row);
+    }
     for (size_t i = 0; i < rows; i++)
         for (size_t t = 0; t < count / rows; t++)
             memcpy(out + (i * (count / rows) + t) * outputs, result + (t * rows + i) * row, outputs * sizeof(T));
@@ -121,82 +158,118 @@ static inline double LSTM(loss)(const mlopt_kernels *table, const mlopt_lstm *ls
                                 const mlopt_lstm_workspace *w)
 {
     size_t count, row = lstm->hidden;
-    LSTM(forward)(table, lstm, parameters, x, NULL, w, 0);
+    LSTM(pass) pass = {.table = table, .lstm = lstm, .parameters = parameters, .x = x, .w = w};
+    mlopt_crew_run(&w->at.crew, LSTM(forward_part), &pass);
     const T *result = LSTM(results)(lstm, w, &count);
-    if (lstm->head.count)
-        result =
-            NETWORK(forward)(table, &lstm->head, parameters, count, result, lstm->hidden, NULL, &w->at, NULL, &row);
+    if (lstm->head.count) {
+        NETWORK(pass) head = LSTM(head_pass)(&pass, count, result);
+        result = NETWORK(forward)(&head, &row);
+    }
     return LSTM(loss_of)(table, objective, result, row, targets, w, NULL);
 }
 
-/* One layer back through time.  delta: gradients of its outputs, delta_row elements from row to row, of the times from
- * `first` on (those before: 0).  Its weights' gradient; and the gradients of its joined rows of every time, of which
- * those of the inputs are only made where `below` wants them. */
-static inline void LSTM(layer_backward)(const mlopt_kernels *table, const mlopt_lstm *lstm, size_t l,
-                                        const T *parameters, const T *delta, size_t delta_row, size_t first,
-                                        const mlopt_lstm_workspace *w, T *gradient, T *below)
+/* Some rows of a layer back through the times from pass->end down to pass->from. */
+static void LSTM(rows_part)(int i, void *argument)
 {
-    const mlopt_lstm_layer *const layer = lstm->layers + l;
+    const LSTM(pass) *const pass = argument;
+    const mlopt_kernels *const table = pass->table;
+    const mlopt_lstm *const lstm = pass->lstm;
+    const mlopt_lstm_workspace *const w = pass->w;
+    const mlopt_lstm_layer *const layer = lstm->layers + pass->layer;
     const size_t rows = w->rows, steps = w->steps, hidden = lstm->hidden, inputs = layer->inputs, width = layer->width;
     const size_t gates_row = 4 * hidden, block = rows * hidden;
-    const T *const joined = LSTM(array)(w, layer->joined), *const gates = LSTM(array)(w, layer->gates);
-    const T *const cells = LSTM(array)(w, layer->cells);
-    const T *const start = LSTM(state)(lstm, w, l) + block;
-    T *const delta_h = (T *)w->carried + 2 * lstm->count * block, *const delta_c = delta_h + block;
-    T *const sums = LSTM(chunk)(lstm, w), *const chunk = sums + gates_row;
-    const size_t together = rows >= MLOPT_LSTM_CHUNK ? 1 : MLOPT_LSTM_CHUNK / rows;
-    T *const dw = gradient + layer->weights, *const db = gradient + layer->bias;
-    /* only the columns that are wanted of the transposed weights */
-    const size_t skipped = below ? 0 : inputs, columns = width - skipped;
-    T *const packed = w->packed;
+    const int count = w->at.crew.size;
+    const size_t first = mlopt_part_begin(rows, MLOPT_LSTM_PART, i, count);
+    const size_t part = mlopt_part_begin(rows, MLOPT_LSTM_PART, i + 1, count) - first;
+    if (part == 0)
+        return;
+    const T *const gates = LSTM(array)(w, layer->gates) + first * gates_row;
+    const T *const cells = LSTM(array)(w, layer->cells) + first * hidden;
+    const T *const start = LSTM(state)(lstm, w, pass->layer) + block + first * hidden;
+    T *const delta_h = (T *)w->carried + 2 * lstm->count * block + first * hidden, *const delta_c = delta_h + block;
+    T *const chunk = LSTM(chunk)(lstm, w) + gates_row + first * gates_row;
+    const T *const delta = pass->delta + first * pass->delta_row;
+    T *const below = pass->below ? pass->below + first * width : NULL;
     NN_JOIN(mlopt_gemm_job_, MLOPT_REAL)
     back = {
-        .m = rows,
-        .n = columns,
+        .m = part,
+        .n = below ? width : hidden,
         .k = gates_row,
         .a_row = (ptrdiff_t)gates_row,
         .a_column = 1,
         .b_row = 1,
         .b_column = (ptrdiff_t)gates_row,
+        .c_row = (ptrdiff_t)(below ? width : hidden),
         .c_column = 1,
         .blocks = w->at.blocks,
-        .workspace = w->at.product,
-        .packed = packed,
+        .workspace = w->at.product + (size_t)i * w->at.product_bytes,
+        .packed = w->packed,
+        .packed_columns = pass->packed_columns,
     };
-    back.packed_columns =
-        CALL(gemm_pack)(w->at.blocks, gates_row, columns, parameters + layer->weights + skipped * gates_row, 1,
-                        (ptrdiff_t)gates_row, packed);
-    memset(db, 0, gates_row * sizeof(T));
-    memset(delta_c, 0, block * sizeof(T));
-    const T *carried = NULL;
-    size_t carried_row = 0;
-    int begun = 0;
-    for (size_t end = steps, from; end > 0; end = from) {
-        from = end > together ? end - together : 0;
-        for (size_t t = end; t-- > from;) {
-            T *const z = chunk + (t - from) * rows * gates_row;
-            CALL(lstm_cell_backward)(rows, hidden, gates + t * rows * gates_row, gates_row,
-                                     t ? cells + (t - 1) * block : start, cells + t * block,
-                                     t >= first ? delta + (t - first) * rows * delta_row : NULL, delta_row, carried,
-                                     carried_row, delta_c, z, gates_row);
-            back.a = z;
-            back.c = below ? below + t * rows * width : delta_h;
-            back.c_row = (ptrdiff_t)(below ? width : hidden);
-            if (t > 0 || below)
-                CALL(gemm)(&back);
-            carried = below ? back.c + inputs : delta_h;
-            carried_row = (size_t)back.c_row;
-            if (lstm->truncate && (steps - t) % lstm->truncate == 0) {
-                memset(delta_c, 0, block * sizeof(T));
-                carried = NULL;
-            }
-        }
-        const size_t count = (end - from) * rows;
-        LSTM(product)(table, w, width, gates_row, count, joined + from * rows * width, 1, width, chunk, gates_row, dw,
-                      gates_row, begun);
-        begun = 1;
-        CALL(activation_backward)(count, gates_row, MLOPT_IDENTITY, chunk, gates_row, chunk, gates_row, sums);
-        CALL(axpy)(gates_row, 1, sums, db);
+    for (size_t t = pass->end; t-- > pass->from;) {
+        T *const z = chunk + (t - pass->from) * rows * gates_row;
+        /* from the time behind: cut off where the way back ends */
+        const int cut = t + 1 == steps || (lstm->truncate && (steps - t - 1) % lstm->truncate == 0);
+        const T *const carried = cut ? NULL : below ? below + (t + 1) * rows * width + inputs : delta_h;
+        if (cut)
+            memset(delta_c, 0, part * hidden * sizeof(T));
+        CALL(lstm_cell_backward)(part, hidden, gates + t * rows * gates_row, gates_row,
+                                 t ? cells + (t - 1) * block : start, cells + t * block,
+                                 t >= pass->delta_time ? delta + (t - pass->delta_time) * rows * pass->delta_row : NULL,
+                                 pass->delta_row, carried, (size_t)back.c_row, delta_c, z, gates_row);
+        back.a = z;
+        back.c = below ? below + t * rows * width : delta_h;
+        if (t > 0 || below)
+            CALL(gemm)(&back);
+    }
+}
+
+/* Some columns of a layer's weights and biases: their gradients of the same times, some of these after the others. */
+static void LSTM(weights_part)(int i, void *argument)
+{
+    const LSTM(pass) *const pass = argument;
+    const mlopt_kernels *const table = pass->table;
+    const mlopt_lstm_workspace *const w = pass->w;
+    const mlopt_lstm_layer *const layer = pass->lstm->layers + pass->layer;
+    const size_t gates_row = 4 * pass->lstm->hidden, width = layer->width;
+    const int count = w->at.crew.size;
+    const size_t first = mlopt_part_begin(gates_row, MLOPT_GEMM_PANEL, i, count);
+    const size_t columns = mlopt_part_begin(gates_row, MLOPT_GEMM_PANEL, i + 1, count) - first;
+    if (columns == 0)
+        return;
+    const size_t some = mlopt_lstm_together(w->rows, w->steps, 1);
+    T *const sums = LSTM(chunk)(pass->lstm, w) + first, *const chunks = sums + gates_row;
+    for (size_t end = pass->end, from; end > pass->from; end = from) {
+        from = end > pass->from + some ? end - some : pass->from;
+        const size_t rows = (end - from) * w->rows;
+        const T *const joined = LSTM(array)(w, layer->joined) + from * w->rows * width;
+        T *const chunk = chunks + (from - pass->from) * w->rows * gates_row;
+        NETWORK(product)(table, &w->at, i, width, columns, rows, joined, 1, width, chunk, gates_row, 1,
+                         pass->gradient + layer->weights + first, gates_row, end < w->steps, NULL, NULL);
+        CALL(activation_backward)(rows, columns, MLOPT_IDENTITY, chunk, gates_row, chunk, gates_row, sums);
+        CALL(axpy)(columns, 1, sums, pass->gradient + layer->bias + first);
+    }
+}
+
+/* One layer back through time: its weights' gradient, and the gradients of its joined rows of every time, of which
+ * those of the inputs are only made where they are wanted. */
+static inline void LSTM(layer_backward)(LSTM(pass) * pass)
+{
+    const mlopt_kernels *const table = pass->table;
+    const mlopt_lstm_workspace *const w = pass->w;
+    const mlopt_lstm_layer *const layer = pass->lstm->layers + pass->layer;
+    const size_t gates_row = 4 * pass->lstm->hidden;
+    const size_t together = mlopt_lstm_together(w->rows, w->steps, w->at.crew.size);
+    /* only the columns that are wanted of the transposed weights */
+    const size_t skipped = pass->below ? 0 : layer->inputs;
+    pass->packed_columns =
+        CALL(gemm_pack)(w->at.blocks, gates_row, layer->width - skipped,
+                        pass->parameters + layer->weights + skipped * gates_row, 1, (ptrdiff_t)gates_row, w->packed);
+    memset(pass->gradient + layer->bias, 0, gates_row * sizeof(T));
+    for (pass->end = w->steps; pass->end > 0; pass->end = pass->from) {
+        pass->from = pass->end > together ? pass->end - together : 0;
+        mlopt_crew_run(&w->at.crew, LSTM(rows_part), pass);
+        mlopt_crew_run(&w->at.crew, LSTM(weights_part), pass);
     }
 }
 
@@ -206,37 +279,48 @@ static inline double LSTM(gradient)(const mlopt_kernels *table, const mlopt_lstm
                                     const mlopt_targets *targets, const uint64_t *dropout,
                                     const mlopt_lstm_workspace *w, T *gradient)
 {
-    const size_t hidden = lstm->hidden, rows = w->rows, first = w->every ? 0 : w->steps - 1;
+    const size_t hidden = lstm->hidden, rows = w->rows;
     size_t count, row = hidden;
-    LSTM(forward)(table, lstm, parameters, x, dropout, w, 1);
+    LSTM(pass)
+    pass = {.table = table,
+            .lstm = lstm,
+            .parameters = parameters,
+            .x = x,
+            .dropout = dropout,
+            .w = w,
+            .keep = 1,
+            .gradient = gradient};
+    mlopt_crew_run(&w->at.crew, LSTM(forward_part), &pass);
     const T *const results = LSTM(results)(lstm, w, &count);
     /* gradients of joined rows, two layers' in turn; the first half takes those of the results */
     T *const deltas[2] = {LSTM(array)(w, lstm->deltas), LSTM(array)(w, lstm->deltas + lstm->widest)};
     T *const delta = deltas[0];
     double loss;
     if (lstm->head.count) {
-        const mlopt_network *const head = &lstm->head;
-        const T *const output =
-            NETWORK(forward)(table, head, parameters, count, results, hidden, NULL, &w->at, NULL, &row);
-        T *const of_head = (T *)w->at.samples + head->deltas[0] * w->at.capacity;
+        NETWORK(pass) head = LSTM(head_pass)(&pass, count, results);
+        const T *const output = NETWORK(forward)(&head, &row);
+        T *const of_head = (T *)w->at.samples + lstm->head.deltas[0] * w->at.capacity;
         loss = LSTM(loss_of)(table, objective, output, row, targets, w, of_head);
-        NETWORK(backward)(table, head, parameters, count, results, hidden, NULL, &w->at, gradient, delta, hidden);
+        NETWORK(backward)(&head, delta, hidden);
     } else
         loss = LSTM(loss_of)(table, objective, results, hidden, targets, w, delta);
-    const T *from = delta;
-    size_t from_row = hidden, from_time = first;
+    pass.delta = delta;
+    pass.delta_row = hidden;
+    pass.delta_time = w->every ? 0 : w->steps - 1;
     for (size_t l = lstm->count; l-- > 0;) {
-        T *const below = l ? deltas[(lstm->count - l) % 2] : NULL;
-        LSTM(layer_backward)(table, lstm, l, parameters, from, from_row, from_time, w, gradient, below);
-        if (l && dropout && lstm->layers[l - 1].dropout > 0)
+        const mlopt_lstm_layer *const layer = lstm->layers + l;
+        pass.layer = l;
+        pass.below = l ? deltas[(lstm->count - l) % 2] : NULL;
+        LSTM(layer_backward)(&pass);
+        if (l && dropout && layer[-1].dropout > 0)
             for (size_t t = 0; t < w->steps; t++) {
-                T *const at = below + t * rows * lstm->layers[l].width;
-                CALL(dropout)(rows, hidden, mlopt_dropout_key(dropout[0], dropout[1], 64 * t + l - 1),
-                              lstm->layers[l - 1].dropout, at, lstm->layers[l].width, at, lstm->layers[l].width);
+                T *const at = pass.below + t * rows * layer->width;
+                CALL(dropout)(0, rows, hidden, mlopt_dropout_key(dropout[0], dropout[1], 64 * t + l - 1),
+                              layer[-1].dropout, at, layer->width, at, layer->width);
             }
-        from = below;
-        from_row = lstm->layers[l].width;
-        from_time = 0;
+        pass.delta = pass.below;
+        pass.delta_row = layer->width;
+        pass.delta_time = 0;
     }
     return loss;
 }

@@ -135,18 +135,16 @@ cdef class MLP(Model):
         workspace.rows = 1 if cnp.PyArray_NDIM(x) == 1 else cnp.PyArray_DIM(x, 0)
         if workspace.rows > workspace.at.capacity:
             self.grow(<DenseWorkspace>workspace)
-        return 0
+        return self.gather(workspace, &workspace.at, workspace.rows * self.products // self.network.count)
 
     cdef int grow(self, DenseWorkspace workspace) except -1:
         cdef size_t rows = workspace.rows, itemsize = self.type.itemsize
         blocks = default_blocks(itemsize)
-        bytes_needed = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
         samples = vector(rows * self.network.sample, self.type_number, False)
-        product = vector(bytes_needed, cnp.NPY_UINT8, False)
-        workspace.samples, workspace.product = samples, product
+        workspace.samples = samples
         workspace.at.blocks = blocks
         workspace.at.samples = cnp.PyArray_DATA(workspace.samples)
-        workspace.at.product = cnp.PyArray_DATA(workspace.product)
+        workspace.at.product_bytes = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
         workspace.at.capacity = rows
         workspace.plan.table = NULL
         return 0

@@ -72,6 +72,7 @@ cdef class Model:
                         Workspace workspace, void *gradient) noexcept nogil
 
     cdef Workspace here(self)
+    cdef int gather(self, Workspace workspace, mlopt_workspace *at, size_t work) except -1
     cdef tuple views(self, cnp.ndarray flat)
     cdef bint usable(self, array) except -1
     cdef cnp.ndarray converted(self, value, str name)

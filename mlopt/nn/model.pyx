@@ -13,6 +13,7 @@ from libc.string cimport memset
 import numpy as np
 
 from mlopt._kernels.core cimport current_table
+from mlopt._kernels.threads cimport gemm_threads, team_run, team_size
 from mlopt.memory.aligned cimport aligned_array
 from mlopt.nn.network cimport *
 from mlopt.nn.optimizers cimport AdamW
@@ -33,6 +34,10 @@ LOGIT_OUTPUTS = {"cross_entropy": ("softmax", "identity"), "binary_cross_entropy
 cdef size_t LINE = 64
 # Multiply-adds of a call from which the GIL is released: releasing takes 25 ns, this much work 2 us.
 cdef size_t RELEASE_WORK = 1 << 17
+# A network's threads meet after every layer, more often than those of one product: so many times more work must lie
+# between two meetings than a product needs to be shared.  Where other processes take a core, a meeting takes a time
+# slice.
+cdef double MEETING = 4
 
 
 cdef cnp.ndarray vector(size_t length, int type_number, bint zeroed=True):
@@ -186,6 +191,17 @@ cdef class Model:
             found = self.others[thread] = self.new_workspace()
             (<Workspace>found).owner = thread
         return <Workspace>found
+
+    cdef int gather(self, Workspace workspace, mlopt_workspace *at, size_t work) except -1:
+        # the crew where its members meet after so many multiply-adds, with room for its products
+        cdef size_t needed
+        at.crew.size = gemm_threads(<double>work / MEETING, team_size()) if work > RELEASE_WORK else 1
+        at.crew.run = team_run
+        needed = at.product_bytes * <size_t>at.crew.size
+        if needed > 0 and (workspace.product is None or <size_t>cnp.PyArray_SIZE(workspace.product) < needed):
+            workspace.product = vector(needed, cnp.NPY_UINT8, False)
+            at.product = <char *>cnp.PyArray_DATA(workspace.product)
+        return 0
 
     cdef tuple views(self, cnp.ndarray flat):
         # of every layer its arrays in a flat vector

@@ -53,13 +53,37 @@ typedef struct mlopt_network {
     size_t sample;    /* elements of workspace per sample */
 } mlopt_network;
 
+/* How to run something `count` times, on as many threads. */
+typedef struct mlopt_crew {
+    int size;
+    void (*run)(int count, void (*work)(int i, void *argument), void *argument);
+} mlopt_crew;
+
 /* Scratch memory of one call at a time. */
 typedef struct mlopt_workspace {
     void *samples; /* mlopt_network.sample elements for each of `capacity` samples */
     size_t capacity;
-    void *product; /* mlopt_network_product_bytes for as many samples */
+    char *product;        /* product_bytes for each of the crew */
+    size_t product_bytes; /* mlopt_network_product_bytes for as many samples */
     const mlopt_gemm_blocks *blocks;
+    mlopt_crew crew;
 } mlopt_workspace;
+
+/* Where the part of one of a crew begins, of rows or columns: at a multiple of the unit, and no part but an empty one
+ * is smaller.  What is computed of a row or a column does not depend on the part that it is in, so that the result does
+ * not depend on the size of the crew: a product takes the same way for a unit as for more (gemm/gemm.h). */
+static inline size_t mlopt_part_begin(size_t whole, size_t unit, int i, int count)
+{
+    return i == count ? whole : whole / unit * (size_t)i / (size_t)count * unit;
+}
+
+static inline void mlopt_crew_run(const mlopt_crew *crew, void (*work)(int i, void *argument), void *argument)
+{
+    if (crew->size > 1)
+        crew->run(crew->size, work, argument);
+    else
+        work(0, argument);
+}
 
 /* What a batch is trained on. */
 typedef struct mlopt_targets {

@@ -51,11 +51,16 @@ cdef extern from "network.h" nogil:
         bint plain
         size_t deltas[2]
         size_t sample
+    ctypedef struct mlopt_crew:
+        int size
+        void (*run)(int count, void (*work)(int i, void *argument) noexcept nogil, void *argument) noexcept nogil
     ctypedef struct mlopt_workspace:
         void *samples
         size_t capacity
-        void *product
+        char *product
+        size_t product_bytes
         const mlopt_gemm_blocks *blocks
+        mlopt_crew crew
     ctypedef struct mlopt_targets:
         const void *values
         size_t row

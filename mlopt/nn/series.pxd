@@ -36,7 +36,7 @@ cdef extern from "lstm.h" nogil:
         size_t rows
         size_t steps
         bint every
-    size_t mlopt_lstm_carried_elements(const mlopt_lstm *, size_t)
+    size_t mlopt_lstm_carried_elements(const mlopt_lstm *, size_t, size_t, int)
     size_t mlopt_lstm_packed_elements(const mlopt_lstm *)
     size_t mlopt_lstm_product_bytes(const mlopt_lstm *, const mlopt_gemm_blocks *, size_t, size_t)
 

@@ -314,6 +314,12 @@ def test_dropout_is_the_same_on_every_tier(tier, type, rows, columns):
     np.testing.assert_array_equal(out, drop("reference"))
     kept = out != 0
     np.testing.assert_array_equal(out[kept], (given * DTYPE[type](1 / (1 - rate)))[kept])
+    later = np.empty((rows // 2, columns), DTYPE[type])
+    half = np.ascontiguousarray(given[rows - rows // 2 :])
+    Kernel("dropout", type, tier)(
+        (rows // 2, columns, key, rows - rows // 2), half, later, number=rate, steps=(columns, columns)
+    )
+    np.testing.assert_array_equal(later, out[rows - rows // 2 :], "rows are numbered")
 
 
 def test_dropout_drops_its_share(tier, type):

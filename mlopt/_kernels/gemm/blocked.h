@@ -14,11 +14,12 @@
 /* What the loops over blocks share. */
 typedef struct F(plan) {
     JOB job;
-    int order;       /* of A, as the tiles see it */
-    int pack_a;      /* whether blocks of A are packed */
-    int fresh;       /* whether the first group of rows packs B */
-    int b_direct;    /* whether B is read where it is */
-    int last_source; /* of B for tiles that are cut short, when it is not fresh */
+    const FINISH *finish; /* or NULL */
+    int order;            /* of A, as the tiles see it */
+    int pack_a;           /* whether blocks of A are packed */
+    int fresh;            /* whether the first group of rows packs B */
+    int b_direct;         /* whether B is read where it is */
+    int last_source;      /* of B for tiles that are cut short, when it is not fresh */
 } F(plan);
 
 /* Whether and how the operands are packed. */
@@ -36,12 +37,14 @@ static void F(make_plan)(F(plan) * plan)
     plan->last_source = plan->b_direct ? MLOPT_TILE_CUT : MLOPT_TILE_PADDED;
 }
 
-/* C += A B or C = A B for a block: A at a, groups in a's order; B at b (rows b_row apart) or in panels at `panels`. */
-static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T *a, const T *b, T *panels, T *c,
-                     int accumulate)
+/* C += A B or C = A B for a block: A at a, groups in a's order; B at b (rows b_row apart) or in panels at `panels`; C
+ * at `row` and `column` of the whole.  last: it is complete then. */
+static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T *a, const T *b, T *panels, size_t row,
+                     size_t column, int accumulate, int last)
 {
     const JOB *const job = &plan->job;
     T buffer[MLOPT_TILE_ROWS * TILE_COLUMNS];
+    T *const c = job->c + (ptrdiff_t)row * job->c_row + (ptrdiff_t)column * job->c_column;
     const ptrdiff_t a_row = plan->pack_a ? (ptrdiff_t)k : job->a_row;
     F(tile_arguments) t = {.k = k, .accumulate = accumulate};
     for (size_t i = 0, rows; i < m; i += rows) {
@@ -81,6 +84,8 @@ static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T
                 t.c = corner;
                 t.c_row = job->c_row;
                 compute(&t);
+                if (last && plan->finish)
+                    plan->finish->call(plan->finish->with, rows, columns, row + i, column + j, corner);
                 continue;
             }
             t.c = buffer;
@@ -120,18 +125,17 @@ static void F(block_of_c)(const F(plan) * plan, size_t i, size_t m, size_t j, si
                 at = (T *)job->packed + p * job->packed_columns + (job->packed_first + j + first) * k;
             else if (at && !plan->fresh)
                 F(pack_panels)(k, end - first, b, job->b_row, job->b_column, at);
-            F(block)(plan, m, end - first, k, a, b, at,
-                     job->c + (ptrdiff_t)i * job->c_row + (ptrdiff_t)(j + first) * job->c_column,
-                     job->accumulate || p > 0);
+            F(block)(plan, m, end - first, k, a, b, at, i, j + first, job->accumulate || p > 0, p + k == job->k);
         }
     }
 }
 
 /* The product in blocks. */
-static void F(blocked)(const JOB *job)
+static void F(blocked)(const JOB *job, const FINISH *finish)
 {
     F(plan) plan;
     plan.job = *job;
+    plan.finish = finish;
     F(make_plan)(&plan);
     T *const b_packed = job->workspace;
     T *const a_packed = b_packed ? b_packed + mlopt_gemm_b_elements(job->blocks, job->n, job->k) : NULL;

@@ -16,6 +16,11 @@
  *   workspace is 64-byte aligned and has mlopt_gemm_workspace_bytes for the job's sizes or more; what
  *   it holds before and after means nothing.
  *
+ * gemm_then
+ *   The same, and then the function that is given, unless NULL, is called for every part of C as soon as that is
+ * complete, each element once: tile by tile where C is computed in tiles, for the whole of it otherwise.  What it
+ * writes to C stays.
+ *
  * Numbers
  *   Every element is summed over k in order, in blocks of blocks->kc or a little less whose sums are added in
  *   order (in a product with few rows or columns and operands contiguous along k: in lanes).  The

@@ -29,16 +29,15 @@ static int F(prefers_dots)(const JOB *job)
     return dots < along_short && dots < along_long;
 }
 
-void K(gemm)(const JOB *given)
+/* The product; whether `finish`, unless NULL, was called by it. */
+static int F(product)(JOB *job, const FINISH *finish)
 {
-    JOB changed = *given, *const job = &changed;
-    if (job->m == 0 || job->n == 0)
-        return;
+    const T *const a_given = job->a;
     if (job->k == 0) {
         for (size_t i = 0; !job->accumulate && i < job->m; i++)
             for (size_t j = 0; j < job->n; j++)
                 job->c[(ptrdiff_t)i * job->c_row + (ptrdiff_t)j * job->c_column] = 0;
-        return;
+        return 0;
     }
     /* vectors run along n: exchanged where C is contiguous the other way, or is one column */
     if (!job->packed && (job->n == 1 || (job->m != 1 && job->c_column != 1 && job->c_row == 1)))
@@ -51,13 +50,13 @@ void K(gemm)(const JOB *given)
     const int along_k = !job->packed && job->a_column == 1 && job->b_row == 1 && job->b_column != 1;
     if (along_k && F(prefers_dots)(job)) {
         F(dot_blocks)(job);
-        return;
+        return 0;
     }
     if (job->n == 1)
         job->b_column = 1;
     if (!job->packed && mlopt_gemm_is_narrow(job->m, job->n, job->k, LANES) && job->a_column == 1) {
         F(narrow_dots)(job);
-        return;
+        return 0;
     }
     if (along_k && F(cost)(job->n, job->m, job->k, 1) < F(cost)(job->m, job->n, job->k, 0))
         F(exchange)(job);
@@ -66,15 +65,29 @@ void K(gemm)(const JOB *given)
             F(few_rows)(1, job);
         else
             F(few_rows)(0, job);
-        return;
+        return 0;
     }
     if (!job->packed && job->n <= LANES && job->k <= SHORT_K && job->c_column == 1) {
         F(short_rows)(job);
-        return;
+        return 0;
     }
-    F(blocked)(job);
+    const FINISH *const now = job->a == a_given && job->c_column == 1 ? finish : NULL;
+    F(blocked)(job, now);
+    return now != NULL;
 }
 
+void K(gemm_then)(const JOB *given, const FINISH *finish)
+{
+    JOB job = *given;
+    if (job.m == 0 || job.n == 0)
+        return;
+    if (!F(product)(&job, finish) && finish)
+        finish->call(finish->with, given->m, given->n, 0, 0, given->c);
+}
+
+void K(gemm)(const JOB *given) { K(gemm_then)(given, NULL); }
+
+#undef FINISH
 #undef SHORT_K
 #undef TILE_COLUMNS
 #undef JOB

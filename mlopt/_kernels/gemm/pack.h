@@ -2,6 +2,7 @@
 
 #define TILE_COLUMNS (MLOPT_TILE_VECTORS * LANES)
 #define JOB MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL)
+#define FINISH MLOPT_JOIN(mlopt_gemm_finish_, MLOPT_REAL)
 
 /* The product with A and B exchanged: C^T = B^T A^T. */
 static void F(exchange)(JOB *job)

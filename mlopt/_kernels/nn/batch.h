@@ -45,6 +45,8 @@ MLOPT_INLINE void F(backward_strip)(const int vectors, size_t rows, size_t left,
             }
         }
     }
+    if (!sums)
+        return;
     MLOPT_UNROLL_FULLY
     for (int v = 0; v < vectors; v++)
         F(store_left)(sums + v * LANES, vectors == 1 ? left : LANES, F(add)(totals[0][v], totals[1][v]));
@@ -57,9 +59,11 @@ void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activa
     {                                                                                                                  \
         size_t j = 0;                                                                                                  \
         for (; j + 4 * LANES <= columns; j += 4 * LANES)                                                               \
-            F(backward_strip)(4, rows, columns - j, activation, saved + j, saved_row, delta + j, delta_row, sums + j); \
+            F(backward_strip)(4, rows, columns - j, activation, saved + j, saved_row, delta + j, delta_row,            \
+                              sums ? sums + j : NULL);                                                                 \
         for (; j < columns; j += LANES)                                                                                \
-            F(backward_strip)(1, rows, columns - j, activation, saved + j, saved_row, delta + j, delta_row, sums + j); \
+            F(backward_strip)(1, rows, columns - j, activation, saved + j, saved_row, delta + j, delta_row,            \
+                              sums ? sums + j : NULL);                                                                 \
     }
     EACH_ACTIVATION(LOOP)
 #undef LOOP

@@ -68,13 +68,13 @@ MLOPT_INLINE uint32_t F(hash)(uint32_t key, uint32_t place)
     return h ^ h >> 16;
 }
 
-void K(dropout)(size_t rows, size_t columns, uint64_t key, double rate, const T *x, size_t x_row, T *out,
+void K(dropout)(size_t first, size_t rows, size_t columns, uint64_t key, double rate, const T *x, size_t x_row, T *out,
                 size_t out_row)
 {
     const uint32_t threshold = (uint32_t)(rate * 4294967296.0);
     const T scale = (T)(1 / (1 - rate));
     for (size_t i = 0; i < rows; i++, x += x_row, out += out_row) {
-        const uint32_t row_key = F(hash)((uint32_t)(key >> 32), (uint32_t)i) ^ (uint32_t)key;
+        const uint32_t row_key = F(hash)((uint32_t)(key >> 32), (uint32_t)(first + i)) ^ (uint32_t)key;
         for (size_t j = 0; j < columns; j++)
             out[j] = F(hash)(row_key, (uint32_t)j) < threshold ? 0 : x[j] * scale;
     }

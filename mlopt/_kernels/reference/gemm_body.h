@@ -16,6 +16,14 @@ void K(gemm)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *job)
         }
 }
 
+void K(gemm_then)(const MLOPT_JOIN(mlopt_gemm_job_, MLOPT_REAL) *job,
+                  const MLOPT_JOIN(mlopt_gemm_finish_, MLOPT_REAL) *finish)
+{
+    K(gemm)(job);
+    if (finish && job->m && job->n)
+        finish->call(finish->with, job->m, job->n, 0, 0, job->c);
+}
+
 /* packed: B row by row */
 size_t K(gemm_pack)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const T *b, ptrdiff_t b_row,
                     ptrdiff_t b_column, T *packed)

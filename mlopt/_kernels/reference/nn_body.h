@@ -144,7 +144,8 @@ void K(activation_backward)(size_t rows, size_t columns, mlopt_activation activa
             delta[i * delta_row + j] *= F(derivative)(saved[i * saved_row + j], activation);
             sum += delta[i * delta_row + j];
         }
-        sums[j] = sum;
+        if (sums)
+            sums[j] = sum;
     }
 }
 
@@ -195,12 +196,12 @@ static uint32_t F(hash)(uint32_t key, uint32_t place)
     return h ^ h >> 16;
 }
 
-void K(dropout)(size_t rows, size_t columns, uint64_t key, double rate, const T *x, size_t x_row, T *out,
+void K(dropout)(size_t first, size_t rows, size_t columns, uint64_t key, double rate, const T *x, size_t x_row, T *out,
                 size_t out_row)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++) {
-            const uint32_t row_key = F(hash)((uint32_t)(key >> 32), (uint32_t)i) ^ (uint32_t)key;
+            const uint32_t row_key = F(hash)((uint32_t)(key >> 32), (uint32_t)(first + i)) ^ (uint32_t)key;
             const int dropped = F(hash)(row_key, (uint32_t)j) < (uint32_t)(rate * 4294967296.0);
             out[i * out_row + j] = dropped ? 0 : x[i * x_row + j] * (T)(1 / (1 - rate));
         }
