@@ -140,7 +140,9 @@ cdef class MLP(Model):
     cdef int grow(self, DenseWorkspace workspace) except -1:
         cdef size_t rows = workspace.rows, itemsize = self.type.itemsize
         blocks = default_blocks(itemsize)
-        bytes_needed = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
+        bytes_needed = 0  # a single sample has no matrix products, but for those of dropout and normalisation
+        if rows > 1 or self.drops or not self.network.plain:
+            bytes_needed = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
         samples = vector(rows * self.network.sample, self.type_number, False)
         product = vector(bytes_needed, cnp.NPY_UINT8, False)
         workspace.samples, workspace.product = samples, product

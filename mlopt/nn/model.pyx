@@ -228,7 +228,8 @@ cdef class Model:
                 array = self.converted(part, f"parameters[{i}][{j}]")
                 if np.shape(array) != np.shape(place):
                     raise ValueError(f"parameters[{i}][{j}] must have shape {np.shape(place)}, got {np.shape(array)}")
-                checked.append((place, array))
+                # arrays of the model itself may go to each other's places
+                checked.append((place, array.copy() if overlap(array, self.memory.array) else array))
         for place, array in checked:
             place[...] = array
         self.memory.version += 1
@@ -628,7 +629,7 @@ cdef class Model:
         True
         """
         cdef cnp.ndarray samples = self.sample_array(X, "X")
-        if cnp.PyArray_NDIM(samples) < 2 or cnp.PyArray_DIM(samples, 0) == 0:
+        if cnp.PyArray_NDIM(samples) <= self.sample_ndim or cnp.PyArray_DIM(samples, 0) == 0:
             raise ValueError(f"X must be a batch of at least one sample, got shape {np.shape(samples)}")
         targets = self.target(y, samples)
         weights = None if sample_weight is None else self.weights_of(sample_weight, cnp.PyArray_DIM(samples, 0))
