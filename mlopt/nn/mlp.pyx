@@ -97,11 +97,11 @@ cdef class MLP(Model):
         self.widths = integers("layers", layers, 2)
         hidden = len(self.widths) - 2
         self.activations = of_each("activation", activation, hidden, str)
-        for name in self.activations or (activation,):
+        for name in (activation,) if isinstance(activation, str) else self.activations:
             one_of("activation", name, ACTIVATIONS)
         self.activation_given = activation if isinstance(activation, str) else self.activations
         self.rates = of_each("dropout", dropout, hidden, (int, float, np.number))
-        for rate in self.rates or (dropout,):
+        for rate in (dropout,) if isinstance(dropout, (int, float, np.number)) else self.rates:
             number_in("dropout", rate, 0, 1, "in [0, 1)")
         self.drops = any(self.rates)
         self.norms = of_each("layer_norm", layer_norm, hidden, (bool, np.bool))

@@ -739,7 +739,7 @@ def test_overlapping_steps_are_refused_or_serial():
         return refused
 
     assert model.get_state()["steps"] == 0
-    refused = sum(in_threads(work, 3), [])
+    refused = [message for messages in in_threads(work, 3) for message in messages]
     assert all("in another thread" in message for message in refused)
     assert model.get_state()["steps"] + len(refused) == 12
     assert model.get_state()["steps"] >= 1
