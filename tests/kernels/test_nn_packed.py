@@ -1,6 +1,8 @@
 """Chains of layers from packed weights, on every tier and type, against wide arithmetic: shapes around every register
 width, the activations, guard pages behind what is read and written."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from guard import guarded
@@ -24,10 +26,10 @@ SHAPES = [
 class Chain:
     """A planned chain, with everything it points to."""
 
-    def __init__(self, widths, activations, type, tier):
+    def __init__(self, widths, activations, type, tier):  # noqa: F811
         dtype = DTYPE[type]
         self.layers, self.arrays = np.zeros(len(widths) - 1, LAYER), []
-        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
             w, bias = draw(type, inputs, outputs) / inputs**0.5, draw(type, outputs)
             room = -(-outputs // 16) * 16
             z, out = (guarded(np.full(room, POISON, dtype)) for _ in range(2))
@@ -59,11 +61,17 @@ def test_chains(tier, type, widths, activation, observed):  # noqa: F811
     x, out = draw(type, widths[0]), guarded(np.full(widths[-1], POISON, DTYPE[type]))
     Kernel("packed_run", type, tier)((chain.count,), chain.steps, guarded(x), out)
     wide, size = x.astype(WIDE[type]), np.abs(x).astype(WIDE[type])
-    for (*_, w, bias), name in zip(chain.arrays, activations, strict=True):
-        size = size @ np.abs(w) + np.abs(bias) + 1
-        wide = activate(wide @ w.astype(WIDE[type]) + bias, name)
     eps = np.finfo(DTYPE[type]).eps
     bound = 8 * len(widths) + (sum(widths) if tier == "reference" else sum(widths) / 4)
+    for i, ((_, _, z, outputs, w, bias), name) in enumerate(zip(chain.arrays, activations, strict=True)):
+        size = size @ np.abs(w) + np.abs(bias) + 1
+        sums = wide @ w.astype(WIDE[type]) + bias
+        wide = activate(sums, name)
+        # what the way back needs: the sums of gelu and silu, the outputs of all layers but the last
+        kept = [(z, sums)] if name in ("gelu", "silu") else []
+        for values, expected in kept + ([(outputs, wide)] if i < len(widths) - 2 else []):
+            error = np.abs(values[: len(bias)] - expected) / (eps * size)
+            observed(f"packed kept_{type}", tier, float(error.max() / bound), 1.0)
     observed(f"packed_{type}", tier, float((np.abs(out - wide) / (eps * size)).max() / bound), 1.0)
 
 
