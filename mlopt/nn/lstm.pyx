@@ -211,11 +211,13 @@ cdef class LSTM(Model):
         return workspace.rows * workspace.steps * self.products
 
     cdef tuple target_lead(self, cnp.ndarray x, y):
-        # of the last time step, or of every one where y is that
+        # of the last time step, or of every one where y is that; integers are labels where they can be
         lead = np.shape(x)[:cnp.PyArray_NDIM(x) - 2]
         every = np.shape(x)[:cnp.PyArray_NDIM(x) - 1]
         shape = np.shape(y)
         if shape[:len(every)] == every and len(shape) - len(every) in (0, 1):
+            if self.objective.loss == MLOPT_CROSS_ENTROPY and shape == every and np.asarray(y).dtype.kind in "iu":
+                return every
             of_last = shape == (*lead, self.objective.outputs) or (self.objective.outputs == 1 and shape == lead)
             return lead if of_last else every
         return lead

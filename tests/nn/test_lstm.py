@@ -287,6 +287,16 @@ def test_labels_are_one_hot_targets(head):
             model.train_step(X, bad)
 
 
+def test_integers_are_labels_though_there_are_as_many_steps_as_classes():
+    model = LSTM(3, 4, loss="cross_entropy", output="softmax", rng=0)
+    X, _ = data(model, 5, 4)
+    labels = np.random.default_rng(1).integers(4, size=(5, 4))
+    one_hot = np.eye(4, dtype=np.float32)[labels]
+    assert model.loss(X, labels) == model.loss(X, one_hot)
+    assert model.loss(X[0], labels[0].tolist()) == model.loss(X[0], one_hot[0])
+    assert model.loss(X, one_hot[:, 0]) == model.loss(X, labels[:, 0])
+
+
 def test_weights_are_repetitions():
     model = LSTM(3, 5, head=[2], dtype="float64", rng=0)
     for every in (False, True):
