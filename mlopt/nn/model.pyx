@@ -443,7 +443,6 @@ cdef class Model:
         if job == STEP:
             if self.training:
                 raise RuntimeError("the model is being trained in another thread: steps cannot overlap")
-            self.the_optimizer.prepare(self.steps)
         if self.work(workspace) < RELEASE_WORK:
             loss = self.compute(table, job, cnp.PyArray_DATA(x), &targets, workspace, gradient)
         else:
@@ -572,7 +571,10 @@ cdef class Model:
         True
         """
         cdef cnp.ndarray samples = self.sample_array(X, "X")
-        return self.run(STEP, samples, self.target(y, samples), sample_weight, self.here())
+        cdef cnp.ndarray targets = self.target(y, samples)
+        # a schedule may call the model, so that it comes before anything is put into the workspace
+        self.the_optimizer.prepare(self.steps)
+        return self.run(STEP, samples, targets, sample_weight, self.here())
 
     def loss(self, X, y, sample_weight=None):
         """Mean loss on one sample or a batch, without dropout and penalty; nothing is changed.

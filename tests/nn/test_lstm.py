@@ -385,6 +385,47 @@ def test_fit_takes_targets_of_every_step():
     assert losses[0][-1] < 0.2 * losses[0][0]
 
 
+def test_the_penalty_is_of_weights_only():
+    model, plain = (shaken(LSTM(3, 5, 2, head=[4, 2], l2=l2, optimizer=SGD(1.0), dtype="float64", rng=0))
+                    for l2 in (0.1, 0.0))  # fmt: skip
+    X, y = data(model, 6, 4)
+    before = parts(model.parameters)
+    squares = sum((part**2).sum() for part in before if part.ndim == 2)
+    assert model.loss(X, y) == plain.loss(X, y)
+    assert model.train_step(X, y) == pytest.approx(plain.train_step(X, y) + 0.05 * squares, rel=1e-13)
+    for part, other, start in zip(parts(model.parameters), parts(plain.parameters), before, strict=True):
+        nearly(part, other - 0.1 * start if start.ndim == 2 else other, 1e-13)
+
+
+def test_a_clipped_step_has_the_length_of_the_limit():
+    model = LSTM(3, 5, 2, head=[2], optimizer=SGD(1.0, clip_norm=0.125), dtype="float64", rng=0)
+    X, y = data(model, 6, 4, every=True)
+    gradient = np.concatenate([part.ravel() for part in parts(model.gradient(X, y + 3))])
+    before = model.get_state()["parameters"]
+    model.train_step(X, y + 3)
+    step = before - model.get_state()["parameters"]
+    assert np.linalg.norm(gradient) > 0.25
+    nearly(step, gradient * 0.125 / np.linalg.norm(gradient), 1e-12)
+
+
+def test_a_schedule_may_ask_the_model():
+    model, other = (LSTM(3, 5, head=[2], optimizer=SGD(0.1), rng=0) for _ in range(2))
+    X, y = data(model, 2, 3)
+    held = data(model, 90, 20, every=True)
+    model.optimizer.lr = lambda step: 0.1 + 0 * model.loss(*held)
+    for _ in range(5):
+        assert model.train_step(X, y) == other.train_step(X, y)
+    np.testing.assert_array_equal(model.get_state()["parameters"], other.get_state()["parameters"])
+
+
+def test_a_wide_head_has_room_for_its_products():
+    model = LSTM(1, 2, head=[8, 70000], dtype="float64", rng=0)
+    X, y = data(model, None, 2)
+    alone = parts(model.gradient(X, y))
+    for part, expected in zip(alone, parts(model.gradient(np.stack([X, X]), np.stack([y, y]))), strict=True):
+        nearly(part, expected, 1e-13)
+
+
 def test_initial_weights():
     model = LSTM(30, 100, 2, head=[4], rng=0)
     for x_weights, h_weights, bias in model.parameters[:2]:
@@ -516,6 +557,7 @@ def test_predict_accepts_what_is_like_an_array():
     out = np.empty((2, 2), np.float32)
     assert model.predict(X.tolist(), out=out) is out
     np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(model.predict(X.astype(">f4")), expected)
     read_only = X.copy()
     read_only.flags.writeable = False
     np.testing.assert_array_equal(model.predict(read_only), expected)

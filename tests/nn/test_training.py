@@ -513,6 +513,19 @@ def test_a_bad_rate_stops_the_step():
         SGD(lr=lambda step: 1 / step)
 
 
+@pytest.mark.parametrize("rows", [None, 5])
+def test_a_schedule_may_ask_the_model(rows):
+    """For a validation loss, say: of another batch, in the same workspace."""
+    model, other = (MLP([3, 8, 4], loss="cross_entropy", output="softmax", optimizer=SGD(0.1), rng=0) for _ in range(2))
+    X, _ = data(model, rows)
+    labels = 2 if rows is None else np.arange(rows) % 4
+    held, held_labels = data(model, 300, seed=1)[0], np.arange(300) % 4
+    model.optimizer.lr = lambda step: 0.1 + 0 * model.loss(held, held_labels)
+    for _ in range(5):
+        assert model.train_step(X, labels) == other.train_step(X, labels)
+    np.testing.assert_array_equal(flat(model.parameters), flat(other.parameters))
+
+
 def test_schedules_are_copied_with_the_model():
     model = MLP([3, 4, 2], optimizer=AdamW(lr=CosineSchedule(0.1, 20, warmup=3)), rng=0)
     X, y = data(model, 5)
