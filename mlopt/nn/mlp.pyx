@@ -201,11 +201,12 @@ cdef class MLP(Model):
     cdef double run(self, Job job, cnp.ndarray x, cnp.ndarray y, sample_weight, Workspace workspace) except? -1:
         cdef DenseWorkspace own = <DenseWorkspace>workspace
         if job == Job.GRADIENT and cnp.PyArray_NDIM(x) == 1 and sample_weight is None and self.network.plain:
-            if self.ready(current_table(), own) and cnp.PyArray_TYPE(y) == self.type_number:
+            if not self.ready(current_table(), own):
+                self.need_gradient(own)
+                self.reserve(own, x)
+                self.see(current_table(), own)
+            elif cnp.PyArray_TYPE(y) == self.type_number:
                 return self.gradient_of_one(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), own)
-            self.need_gradient(own)
-            self.reserve(own, x)
-            self.see(current_table(), own)
         return Model.run(self, job, x, y, sample_weight, workspace)
 
     cdef inline bint ready(self, const mlopt_kernels *table, DenseWorkspace workspace) noexcept nogil:
@@ -302,7 +303,8 @@ cdef class MLP(Model):
         self.reserve(workspace, x)
         if workspace.rows == 0:
             return 0
-        self.see(table, workspace)
+        if not self.packed_for(table, &workspace.plan):
+            self.see(table, workspace)
         if self.work(workspace) < RELEASE_WORK:
             self.compute_prediction(table, x.data, workspace, out.data)
             return 0

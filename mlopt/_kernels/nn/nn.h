@@ -18,8 +18,9 @@
  *
  * A chain of layers for one sample, from weights that are packed once and used many times
  *   packed_plan  lays `count` layers out as steps; returns their number, and in packed_length the elements of packed.
- *                With steps NULL nothing else is written: call it twice.  Steps point into packed and to the layers'
- *                z and out, which must stay where they are; later changes of w and bias are not seen.
+ *                With steps NULL nothing else is written: call it twice.  Weights may lie across, w_column elements
+ *                from output to output; bias may be NULL for 0.  Steps point into packed and to the layers' z and out,
+ *                which must stay where they are; later changes of w and bias are not seen.
  *   packed_run   all steps, on the tier that planned them: reads x, writes the last layer's result to out, and leaves
  *                what the way back needs: of every layer but the last the outputs at its out, and of all whose z is not
  *                its out the sums at z.  Up to `room` elements at z may be written, those behind the outputs with
