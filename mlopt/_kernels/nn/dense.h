@@ -11,8 +11,7 @@ MLOPT_INLINE V F(load_cut)(const int cut, const T *p, size_t left) { return cut 
 #define PARTS(many, few) (MLOPT_TILE_ROWS == 8 ? (many) : (few))
 #define EACH_PANEL(P)                                                                                                  \
     P(1, 8)                                                                                                            \
-    P(2, PARTS(8, 4)) P(3, PARTS(4, 2)) P(4, PARTS(4, 2)) P(5, 2) P(6, PARTS(2, 1)) P(7, PARTS(2, 1))                  \
-        P(8, PARTS(2, 1))
+    P(2, PARTS(8, 4)) P(3, PARTS(4, 2)) P(4, PARTS(4, 2)) P(5, 2) P(6, PARTS(2, 1)) P(7, PARTS(2, 1)) P(8, PARTS(2, 1))
 
 /* vectors of outputs, the parts that each one's sum is kept in so that enough additions are under way at once, and
  * whether the last vector of the weights is cut short to `last` elements: constants where this is inlined.  Of the last
