@@ -11,5 +11,6 @@ cdef cnp.ndarray lay_out_dense(Model model, mlopt_network *network, tuple widths
                                tuple rates, tuple norms, list spans)
 cdef draw_dense(layers, activations, generator)
 cdef tuple of_each(str name, value, count, kind)
+cdef size_t integer(str name, value, size_t most) except? 0
 cdef tuple integers(str name, value, size_t least)
 cdef same_or_each(values, default)

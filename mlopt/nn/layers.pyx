@@ -90,15 +90,28 @@ cdef tuple of_each(str name, value, count, kind):
     # one value for every hidden layer
     if isinstance(value, kind):
         return (value,) * count
+    expected = kind.__name__ if isinstance(kind, type) else "number" if int in kind else "bool"
     try:
         values = tuple(value)
     except TypeError:
-        expected = kind.__name__ if isinstance(kind, type) else "number" if int in kind else "bool"
         raise TypeError(f"{name} must be a {expected} or one for each hidden layer, "
                         f"not {type(value).__name__}") from None
+    for one in values:
+        if not isinstance(one, kind):
+            raise TypeError(f"{name} must hold one {expected} for each hidden layer, got {one!r}")
     if len(values) != count:
         raise ValueError(f"{name} must be one value or {count}, one for each hidden layer, got {len(values)}")
     return values
+
+
+cdef size_t integer(str name, value, size_t most) except? 0:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if not 1 <= number <= most:
+        raise ValueError(f"{name} must be from 1 to {most}, got {number}")
+    return number
 
 
 cdef tuple integers(str name, value, size_t least):

@@ -1,6 +1,4 @@
 """LSTM networks: the public model over the C functions of lstm.h."""
-import operator
-
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
@@ -10,7 +8,7 @@ import numpy as np
 
 from mlopt._kernels.core cimport current_table, default_blocks
 from mlopt._kernels.dispatch cimport mlopt_kernels
-from mlopt.nn.layers cimport draw_dense, integers, lay_out_dense
+from mlopt.nn.layers cimport draw_dense, integer, integers, lay_out_dense
 from mlopt.nn.series cimport *
 from mlopt.nn.model cimport Job, Model, Workspace, number_in, one_of, vector
 from mlopt.nn.network cimport *
@@ -87,19 +85,13 @@ cdef class LSTM(Model):
 
     def __cinit__(self, inputs, hidden, num_layers=1, *, head=(), activation="relu", output="identity", loss="mse",
                   optimizer=None, dtype="float32", rng=None, dropout=0.0, truncate=None, l2=0.0, huber_delta=1.0):
-        width, self.inputs = integers("hidden", [hidden], 0)[0], integers("inputs", [inputs], 0)[0]
-        count = operator.index(num_layers)
-        if not 1 <= count <= 64:
-            raise ValueError(f"num_layers must be from 1 to 64, got {count}")
+        width, self.inputs = integer("hidden", hidden, 1 << 24), integer("inputs", inputs, 1 << 24)
+        cdef size_t count = integer("num_layers", num_layers, 64)
         self.head_widths = integers("head", head, 0)
         self.activation_name = one_of("activation", activation, ACTIVATIONS)
         self.rate = number_in("dropout", dropout, 0, 1, "in [0, 1)")
         self.drops = self.rate > 0 and count > 1
-        self.network.truncate = 0
-        if truncate is not None:
-            self.network.truncate = operator.index(truncate)
-            if operator.index(truncate) < 1:
-                raise ValueError(f"truncate must be at least 1, got {truncate}")
+        self.network.truncate = 0 if truncate is None else integer("truncate", truncate, 1 << 62)
         outputs = self.head_widths[len(self.head_widths) - 1] if self.head_widths else width
         self.set_objective(loss, output, outputs, huber_delta, ACTIVATIONS)
         if not self.head_widths and output != "identity" and self.objective.link == MLOPT_LINK_NONE:
@@ -220,11 +212,13 @@ cdef class LSTM(Model):
         return workspace.rows * workspace.steps * self.products
 
     cdef tuple target_lead(self, cnp.ndarray x, y):
-        # of the last time step, or of every one where y is that
+        # of the last time step, or of every one where y is that; integers are labels where they can be
         lead = np.shape(x)[:cnp.PyArray_NDIM(x) - 2]
         every = np.shape(x)[:cnp.PyArray_NDIM(x) - 1]
         shape = np.shape(y)
         if shape[:len(every)] == every and len(shape) - len(every) in (0, 1):
+            if self.objective.loss == MLOPT_CROSS_ENTROPY and shape == every and np.asarray(y).dtype.kind in "iu":
+                return every
             of_last = shape == (*lead, self.objective.outputs) or (self.objective.outputs == 1 and shape == lead)
             return lead if of_last else every
         return lead
@@ -235,7 +229,8 @@ cdef class LSTM(Model):
         cdef cnp.npy_intp rows = cnp.PyArray_SIZE(y)
         if cnp.PyArray_TYPE(y) == self.type_number:
             rows //= <cnp.npy_intp>self.objective.outputs
-        self.prepare(series, job != Job.LOSS, rows != <cnp.npy_intp>series.rows)
+        if series.rows > 0:
+            self.prepare(series, job != Job.LOSS, rows != <cnp.npy_intp>series.rows)
         return Model.run(self, job, x, y, sample_weight, workspace)
 
     cdef cnp.ndarray sample_array(self, X, str name):

@@ -97,11 +97,11 @@ cdef class MLP(Model):
         self.widths = integers("layers", layers, 2)
         hidden = len(self.widths) - 2
         self.activations = of_each("activation", activation, hidden, str)
-        for name in self.activations or (activation,):
+        for name in (activation,) if isinstance(activation, str) else self.activations:
             one_of("activation", name, ACTIVATIONS)
         self.activation_given = activation if isinstance(activation, str) else self.activations
         self.rates = of_each("dropout", dropout, hidden, (int, float, np.number))
-        for rate in self.rates or (dropout,):
+        for rate in (dropout,) if isinstance(dropout, (int, float, np.number)) else self.rates:
             number_in("dropout", rate, 0, 1, "in [0, 1)")
         self.drops = any(self.rates)
         self.norms = of_each("layer_norm", layer_norm, hidden, (bool, np.bool))
@@ -140,11 +140,14 @@ cdef class MLP(Model):
     cdef int grow(self, DenseWorkspace workspace) except -1:
         cdef size_t rows = workspace.rows, itemsize = self.type.itemsize
         blocks = default_blocks(itemsize)
+        bytes_needed = 0  # a single sample has no matrix products, but for those of dropout and normalisation
+        if rows > 1 or self.drops or not self.network.plain:
+            bytes_needed = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
         samples = vector(rows * self.network.sample, self.type_number, False)
         workspace.samples = samples
         workspace.at.blocks = blocks
         workspace.at.samples = cnp.PyArray_DATA(workspace.samples)
-        workspace.at.product_bytes = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
+        workspace.at.product_bytes = bytes_needed
         workspace.at.capacity = rows
         workspace.plan.table = NULL
         return 0
@@ -197,11 +200,12 @@ cdef class MLP(Model):
     cdef double run(self, Job job, cnp.ndarray x, cnp.ndarray y, sample_weight, Workspace workspace) except? -1:
         cdef DenseWorkspace own = <DenseWorkspace>workspace
         if job == Job.GRADIENT and cnp.PyArray_NDIM(x) == 1 and sample_weight is None and self.network.plain:
-            if self.ready(current_table(), own) and cnp.PyArray_TYPE(y) == self.type_number:
+            if not self.ready(current_table(), own):
+                self.need_gradient(own)
+                self.reserve(own, x)
+                self.see(current_table(), own)
+            elif cnp.PyArray_TYPE(y) == self.type_number:
                 return self.gradient_of_one(cnp.PyArray_DATA(x), cnp.PyArray_DATA(y), own)
-            self.need_gradient(own)
-            self.reserve(own, x)
-            self.see(current_table(), own)
         return Model.run(self, job, x, y, sample_weight, workspace)
 
     cdef inline bint ready(self, const mlopt_kernels *table, DenseWorkspace workspace) noexcept nogil:
@@ -298,7 +302,8 @@ cdef class MLP(Model):
         self.reserve(workspace, x)
         if workspace.rows == 0:
             return 0
-        self.see(table, workspace)
+        if not self.packed_for(table, &workspace.plan):
+            self.see(table, workspace)
         if self.work(workspace) < RELEASE_WORK:
             self.compute_prediction(table, x.data, workspace, out.data)
             return 0

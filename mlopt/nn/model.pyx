@@ -244,7 +244,8 @@ cdef class Model:
                 array = self.converted(part, f"parameters[{i}][{j}]")
                 if np.shape(array) != np.shape(place):
                     raise ValueError(f"parameters[{i}][{j}] must have shape {np.shape(place)}, got {np.shape(array)}")
-                checked.append((place, array))
+                # arrays of the model itself may go to each other's places
+                checked.append((place, array.copy() if overlap(array, self.memory.array) else array))
         for place, array in checked:
             place[...] = array
         self.memory.version += 1
@@ -458,7 +459,6 @@ cdef class Model:
         if job == STEP:
             if self.training:
                 raise RuntimeError("the model is being trained in another thread: steps cannot overlap")
-            self.the_optimizer.prepare(self.steps)
         if self.work(workspace) < RELEASE_WORK:
             loss = self.compute(table, job, cnp.PyArray_DATA(x), &targets, workspace, gradient)
         else:
@@ -587,7 +587,10 @@ cdef class Model:
         True
         """
         cdef cnp.ndarray samples = self.sample_array(X, "X")
-        return self.run(STEP, samples, self.target(y, samples), sample_weight, self.here())
+        cdef cnp.ndarray targets = self.target(y, samples)
+        # a schedule may call the model, so that it comes before anything is put into the workspace
+        self.the_optimizer.prepare(self.steps)
+        return self.run(STEP, samples, targets, sample_weight, self.here())
 
     def loss(self, X, y, sample_weight=None):
         """Mean loss on one sample or a batch, without dropout and penalty; nothing is changed.
@@ -644,7 +647,7 @@ cdef class Model:
         True
         """
         cdef cnp.ndarray samples = self.sample_array(X, "X")
-        if cnp.PyArray_NDIM(samples) < 2 or cnp.PyArray_DIM(samples, 0) == 0:
+        if cnp.PyArray_NDIM(samples) <= self.sample_ndim or cnp.PyArray_DIM(samples, 0) == 0:
             raise ValueError(f"X must be a batch of at least one sample, got shape {np.shape(samples)}")
         targets = self.target(y, samples)
         weights = None if sample_weight is None else self.weights_of(sample_weight, cnp.PyArray_DIM(samples, 0))

@@ -114,8 +114,6 @@ static inline size_t mlopt_network_product_bytes(const mlopt_network *network, c
                                                  size_t element_bytes, size_t rows)
 {
     size_t most = 0;
-    if (rows == 1 && network->plain)
-        return 0;
     for (const mlopt_layer *l = network->layers; l < network->layers + network->count; l++)
         most = mlopt_gemm_most(most, mlopt_product_bytes(blocks, element_bytes, rows, l->inputs, l->outputs));
     return most;

@@ -1,5 +1,5 @@
 """Every nn kernel of the register, on every tier and type, against wider arithmetic: odd sizes, guard pages behind
-every operand, padding of weights, poison around what is written."""
+every operand, gaps between rows, poison around what is written."""
 
 from math import erfc
 
@@ -320,6 +320,9 @@ def test_dropout_is_the_same_on_every_tier(tier, type, rows, columns):
         (rows // 2, columns, key, rows - rows // 2), half, later, number=rate, steps=(columns, columns)
     )
     np.testing.assert_array_equal(later, out[rows - rows // 2 :], "rows are numbered")
+    place, place_row = spaced(given, type)
+    Kernel("dropout", type, tier)((rows, columns, key), place, place, number=rate, steps=(place_row, place_row))
+    np.testing.assert_array_equal(unspaced(place, (rows, columns), place_row), out)
 
 
 def test_dropout_drops_its_share(tier, type):
@@ -332,6 +335,104 @@ def test_dropout_drops_its_share(tier, type):
             # neighbours are independent, in rows and in columns
             for a, b in ((dropped[:, 1:], dropped[:, :-1]), (dropped[1:], dropped[:-1])):
                 assert (a & b).mean() == pytest.approx(0.25, abs=0.01)
+
+
+CELLS = [(1, 1), (2, 3), (3, 17), (5, 8), (4, 16), (9, 31), (2, 65), (1, 129)]
+
+
+def gates_of(sums, hidden):
+    """Input, forget, value and output gates from sums, in their (wide) type."""
+    parts = [sums[:, k * hidden : (k + 1) * hidden] for k in range(4)]
+    return [np.tanh(part) if k == 2 else FUNCTIONS["sigmoid"](part) for k, part in enumerate(parts)]
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["out", "out twice"])
+@pytest.mark.parametrize(("rows", "hidden"), CELLS)
+def test_lstm_cell(tier, type, rows, hidden, twice, observed):
+    sums, bias = draw(type, rows, 4 * hidden, scale=2), draw(type, 4 * hidden)
+    before = draw(type, rows, hidden, seed=1)
+    empty = np.full((rows, hidden), POISON)
+    gates, gates_row = spaced(sums, type)
+    (out, out_row), (too, too_row) = spaced(empty, type, 5), spaced(empty, type, 7)
+    cells = guarded(empty.astype(DTYPE[type]))
+    kernel, steps = Kernel("lstm_cell", type, tier), (1, gates_row, 1, 1, out_row, too_row)
+    kernel((rows, hidden), guarded(bias), gates, guarded(before), cells, out, too if twice else None, steps=steps)
+
+    wide = sums.astype(WIDE[type]) + bias
+    four = unspaced(gates, sums.shape, gates_row)
+    check(observed, "lstm_cell gates", tier, type, four, np.hstack(gates_of(wide, hidden)), np.abs(wide) + 1)
+    given, forget, value, opened = np.split(four.astype(WIDE[type]), 4, axis=1)
+    expected = forget * before + given * value
+    check(observed, "lstm_cell cells", tier, type, cells, expected, np.abs(forget * before) + np.abs(given * value))
+    result = unspaced(out, before.shape, out_row)
+    after = cells.astype(WIDE[type])
+    check(observed, "lstm_cell", tier, type, result, opened * np.tanh(after), np.abs(opened) * (np.abs(after) + 1))
+    again = unspaced(too, before.shape, too_row)
+    np.testing.assert_array_equal(again, result if twice else empty.astype(DTYPE[type]))
+
+    # the cells may take the place of those before
+    gates, gates_row = spaced(sums, type)
+    place, (out, out_row) = guarded(before), spaced(empty, type, 5)
+    kernel((rows, hidden), guarded(bias), gates, place, place, out, None, steps=steps)
+    np.testing.assert_array_equal(place, cells)
+    np.testing.assert_array_equal(unspaced(out, before.shape, out_row), result)
+
+
+@pytest.mark.parametrize("given", [(True, True), (True, False), (False, True), (False, False)], ids=str)
+@pytest.mark.parametrize(("rows", "hidden"), CELLS)
+def test_lstm_cell_backward(tier, type, rows, hidden, given, observed):
+    four = np.hstack(gates_of(draw(type, rows, 4 * hidden, scale=2).astype(WIDE[type]), hidden)).astype(DTYPE[type])
+    before, cells = draw(type, rows, hidden, seed=1), draw(type, rows, hidden, seed=2)
+    of_cells = draw(type, rows, hidden, seed=3)
+    of_out = [draw(type, rows, hidden, seed=seed) if there else np.zeros((rows, hidden), DTYPE[type])
+              for seed, there in zip((4, 5), given, strict=True)]  # fmt: skip
+    gates, gates_row = spaced(four, type)
+    (delta, delta_row), (too, too_row) = spaced(of_out[0], type, 5), spaced(of_out[1], type, 7)
+    place = guarded(of_cells)
+    result, result_row = spaced(np.full(four.shape, POISON), type, 1)
+    kernel, steps = Kernel("lstm_cell_backward", type, tier), (gates_row, 1, 1, delta_row, too_row, 1, result_row)
+    operands = (delta if given[0] else None, too if given[1] else None)
+    kernel((rows, hidden), gates, guarded(before), guarded(cells), *operands, place, result, steps=steps)
+
+    put, forget, value, opened = np.split(four.astype(WIDE[type]), 4, axis=1)
+    squashed = np.tanh(cells.astype(WIDE[type]))
+    whole = of_out[0].astype(WIDE[type]) + of_out[1]
+    through = of_cells + whole * opened * (1 - squashed**2)
+    size = np.abs(of_cells) + np.abs(of_out[0]) + np.abs(of_out[1])
+    expected = [through * value * put * (1 - put), through * before * forget * (1 - forget),
+                through * put * (1 - value**2), whole * squashed * opened * (1 - opened)]  # fmt: skip
+    sizes = [size, size * np.abs(before), size, size]
+    deltas = unspaced(result, four.shape, result_row)
+    check(observed, "lstm_cell back", tier, type, deltas, np.hstack(expected), np.hstack(sizes))
+    check(observed, "lstm_cell back cells", tier, type, place, through * forget, size)
+    np.testing.assert_array_equal(unspaced(gates, four.shape, gates_row), four)
+
+    # the gradients of the sums may take the gates' place
+    place = guarded(of_cells)
+    kernel((rows, hidden), gates, guarded(before), guarded(cells), *operands, place, gates,
+           steps=(*steps[:-1], gates_row))  # fmt: skip
+    np.testing.assert_array_equal(unspaced(gates, four.shape, gates_row), deltas)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e4])
+def test_lstm_cells_saturate(tier, type, size):
+    """Gates of large sums are 0 or 1, and have no slope; nothing is NaN."""
+    hidden = 5
+    gates = np.repeat(np.array([[size, -size, size, -size]], DTYPE[type]), hidden, axis=1)
+    bias, before = np.zeros(4 * hidden, DTYPE[type]), np.full((1, hidden), 3, DTYPE[type])
+    cells, out = np.empty_like(before), np.empty_like(before)
+    Kernel("lstm_cell", type, tier)((1, hidden), bias, gates, before, cells, out, None,
+                                    steps=(1, 4 * hidden, 1, 1, hidden, 1))  # fmt: skip
+    expected = [0.5, 0.5, 0, 0.5] if size == 0 else [1, 0, 1, 0]
+    np.testing.assert_allclose(gates[0], np.repeat(expected, hidden), atol=1e-7)
+    np.testing.assert_allclose(cells, 1.5 if size == 0 else 1, atol=1e-6)
+    np.testing.assert_allclose(out, np.tanh(1.5) / 2 if size == 0 else 0, atol=1e-6)
+    delta, of_cells, deltas = np.ones_like(before), np.ones_like(before), np.empty_like(gates)
+    Kernel("lstm_cell_backward", type, tier)((1, hidden), gates, before, cells, delta, None, of_cells, deltas,
+                                             steps=(4 * hidden, 1, 1, hidden, 1, 1, 4 * hidden))  # fmt: skip
+    if size:
+        np.testing.assert_array_equal(deltas, 0)
+    assert np.isfinite(of_cells).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 16, 17, 63, 129, 1021])

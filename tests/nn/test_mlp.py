@@ -144,8 +144,13 @@ def test_forward_loss_gradient_are_those_of_torch(activation, loss, output):
 @pytest.mark.parametrize("rows", [1, 16])
 @pytest.mark.parametrize(
     "optimizer",
-    [AdamW(lr=1e-2), AdamW(1e-3, (0.8, 0.95), 1e-6, 0.1), SGD(0.05), SGD(0.05, 0.9, 1e-3),
-     SGD(0.01, 0.9, 1e-3, nesterov=True)],
+    [
+        AdamW(lr=1e-2),
+        AdamW(1e-3, (0.8, 0.95), 1e-6, 0.1),
+        SGD(0.05),
+        SGD(0.05, 0.9, 1e-3),
+        SGD(0.01, 0.9, 1e-3, nesterov=True),
+    ],
     ids=["adamw", "adamw-other", "sgd", "momentum", "nesterov"],
 )
 @pytest.mark.parametrize("activation", ACTIVATIONS)

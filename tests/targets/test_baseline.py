@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import mlopt
-from mlopt.nn import MLP
+from mlopt.nn import LSTM, MLP
+from mlopt.targets.baseline.lstm import Series
 from mlopt.targets.baseline.network import Network
 from mlopt.targets.baseline.series import SERIES
 
@@ -95,3 +96,21 @@ def test_both_loops_agree():
         x = before.features(WARM_UP + 3)
     # a stream remembers more than 500 bars: running totals differ, nearly all else agrees
     assert np.isclose(ours.x, x, rtol=1e-2, atol=1e-2).mean() > 0.9
+
+
+def test_series_agree():
+    model = LSTM(3, 5, 2, dtype="float64", rng=0)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((4, 6, 3)), rng.standard_normal((4, 5))
+    series = Series(model.parameters)
+    with mlopt.use_isa("reference"):
+        np.testing.assert_allclose(series.predict(x), model.predict(x), rtol=1e-12)
+        for layer, expected in zip(series.gradient(x, y), model.gradient(x, y), strict=True):
+            for part, wanted in zip(layer, expected, strict=True):
+                np.testing.assert_allclose(part, wanted, rtol=1e-10, atol=1e-15)
+        for _ in range(3):
+            series.train_step(x, y)
+            model.train_step(x, y)
+    for layer, expected in zip(series.layers, model.parameters, strict=True):
+        for part, wanted in zip(layer, expected, strict=True):
+            np.testing.assert_allclose(part, wanted, rtol=1e-9, atol=1e-14)

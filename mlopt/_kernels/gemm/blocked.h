@@ -73,7 +73,7 @@ static void F(block)(const F(plan) * plan, size_t m, size_t n, size_t k, const T
                 t.b_row = (ptrdiff_t)TILE_COLUMNS;
             }
             if (fresh || !panels) {
-                t.copy = panels + j * k;
+                t.copy = panels ? panels + j * k : NULL;
                 t.b = b + j;
                 t.b_row = job->b_row;
             }

@@ -32,7 +32,8 @@ void K(lstm_cell)(size_t rows, size_t hidden, const T *bias, T *gates, size_t ga
                 F(store_left)(out_too + j, left, result);
         }
         gates += gates_row, before += hidden, cells += hidden, out += out_row;
-        out_too += out_too ? out_too_row : 0;
+        if (out_too)
+            out_too += out_too_row;
     }
 }
 
@@ -62,7 +63,9 @@ void K(lstm_cell_backward)(size_t rows, size_t hidden, const T *gates, size_t ga
             F(store_left)(delta_cells + j, left, F(mul)(of_cell, forget));
         }
         gates += gates_row, before += hidden, cells += hidden, delta_cells += hidden, delta_gates += delta_gates_row;
-        delta += delta ? delta_row : 0;
-        delta_too += delta_too ? delta_too_row : 0;
+        if (delta)
+            delta += delta_row;
+        if (delta_too)
+            delta_too += delta_too_row;
     }
 }

@@ -61,7 +61,8 @@ void K(dense)(size_t inputs, size_t outputs, const T *x, const T *w, size_t w_ro
 #define LAYER MLOPT_JOIN(mlopt_packed_layer_, MLOPT_REAL)
 #define PACKED_STEP MLOPT_JOIN(mlopt_packed_step_, MLOPT_REAL)
 
-/* A step is a layer; packed: rows without gaps, the bias behind them. */
+/* A step is a layer, or where its sums are kept these and the activation; packed: rows without gaps, the bias behind
+ * them. */
 static void F(packed_layer)(const PACKED_STEP *step, const T *x, T *out)
 {
     const size_t inputs = step->inputs, outputs = step->last;
@@ -73,13 +74,23 @@ static void F(packed_layer)(const PACKED_STEP *step, const T *x, T *out)
     }
 }
 
+static void F(packed_activation)(const PACKED_STEP *step, const T *x, T *out)
+{
+    for (size_t j = 0; j < step->inputs; j++)
+        out[j] = F(activate)(x[j], step->activation);
+}
+
 size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *packed, size_t *packed_length)
 {
+    size_t used = 0;
     *packed_length = 0;
     for (size_t n = 0; n < count; n++) {
         const LAYER *const layer = layers + n;
-        T *const to = packed + *packed_length;
+        const int apart = layer->z != layer->out;
+        T *const to = packed + *packed_length, *const out = n < count - 1 ? layer->out : NULL;
         *packed_length += (layer->inputs + 1) * layer->outputs;
+        const size_t step = used;
+        used += apart ? 2 : 1;
         if (!steps)
             continue;
         for (size_t i = 0; i <= layer->inputs; i++)
@@ -87,15 +98,21 @@ size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *
                 to[i * layer->outputs + j] = i < layer->inputs ? layer->w[i * layer->w_row + j * layer->w_column]
                                              : layer->bias     ? layer->bias[j]
                                                                : 0;
-        steps[n] = (PACKED_STEP){.run = F(packed_layer),
-                                 .x = n ? layer[-1].out : NULL,
-                                 .weights = to,
-                                 .out = n < count - 1 ? layer->out : NULL,
-                                 .inputs = layer->inputs,
-                                 .last = layer->outputs,
-                                 .activation = layer->activation};
+        steps[step] = (PACKED_STEP){.run = F(packed_layer),
+                                    .x = n ? layer[-1].out : NULL,
+                                    .weights = to,
+                                    .out = apart ? layer->z : out,
+                                    .inputs = layer->inputs,
+                                    .last = layer->outputs,
+                                    .activation = apart ? MLOPT_IDENTITY : layer->activation};
+        if (apart)
+            steps[step + 1] = (PACKED_STEP){.run = F(packed_activation),
+                                            .x = layer->z,
+                                            .out = out,
+                                            .inputs = layer->outputs,
+                                            .activation = layer->activation};
     }
-    return count;
+    return used;
 }
 
 void K(packed_run)(size_t count, const PACKED_STEP *steps, const T *x, T *out)

@@ -81,7 +81,7 @@ class Series:
             for step, above in zip(reversed(steps), reversed(from_above), strict=True):
                 if above is not None:
                     d_h = mlopt.add(d_h, above)
-                d_o, d_c = through(step, d_h, d_c)
+                d_o, d_c = of_output(step, d_h, d_c)
                 d_i, d_f = mlopt.multiply(d_c, step["g"]), mlopt.multiply(d_c, step["c"])
                 d_g = mlopt.multiply(d_c, step["i"])
                 parts = [of_sigmoid(d_i, step["i"]), of_sigmoid(d_f, step["f"]), of_tanh(d_g, step["g"]),
@@ -107,7 +107,7 @@ class Series:
                 )
 
 
-def through(step: dict[str, Array], d_h: Array, d_c: Array) -> tuple[Array, Array]:
+def of_output(step: dict[str, Array], d_h: Array, d_c: Array) -> tuple[Array, Array]:
     """From the gradient of an output to those of its gate and of the cell."""
     squashed = step["squashed"]
     return mlopt.multiply(d_h, squashed), mlopt.add(d_c, of_tanh(mlopt.multiply(d_h, step["o"]), squashed))
@@ -115,9 +115,11 @@ def through(step: dict[str, Array], d_h: Array, d_c: Array) -> tuple[Array, Arra
 
 def of_sigmoid(delta: Array, out: Array) -> Array:
     """A gradient through a sigmoid."""
-    return mlopt.multiply(delta, mlopt.multiply(out, mlopt.subtract(out.dtype.type(1), out)))
+    through: Array = mlopt.multiply(delta, mlopt.multiply(out, mlopt.subtract(out.dtype.type(1), out)))
+    return through
 
 
 def of_tanh(delta: Array, out: Array) -> Array:
     """A gradient through a hyperbolic tangent."""
-    return mlopt.multiply(delta, mlopt.subtract(out.dtype.type(1), mlopt.multiply(out, out)))
+    through: Array = mlopt.multiply(delta, mlopt.subtract(out.dtype.type(1), mlopt.multiply(out, out)))
+    return through

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
+import time
+import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+import mlopt
 from mlopt._extras import needs
 from mlopt.targets import peers
-from mlopt.targets.contest import Contest, NotHere, Options
+from mlopt.targets.contest import OURS, Contest, NotHere, Options
 from mlopt.targets.limits import fma
-from mlopt.targets.measure import calls
+from mlopt.targets.measure import Batch, calls
+from mlopt.targets.products import ours as products_ours
 from mlopt.targets.result import Row
-from mlopt.targets.rows.matmul import on_reference
+from mlopt.targets.rows.matmul import on_reference, usable_cores
 from mlopt.targets.rows.network import baseline_network, make_network, make_samples, torch_network
+from mlopt.targets.shapes import operands
 
 LARGE = (100, 256, 256, 256, 256, 10)
 BATCH, SMALL_BATCH = 1024, 64
@@ -24,13 +30,9 @@ INPUTS, HIDDEN, LAYERS, STEPS, SERIES = 100, 128, 5, 60, 64
 
 def measure_training_iteration(row: Row, options: Options) -> None:
     """One step of an LSTM on a batch of series."""
-    from mlopt.nn import LSTM
     from mlopt.targets.baseline.lstm import Series
 
-    model = LSTM(INPUTS, HIDDEN, LAYERS, rng=0)
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((SERIES, STEPS, INPUTS)).astype("float32")
-    y = rng.standard_normal((SERIES, HIDDEN)).astype("float32")
+    model, x, y = series_model()
     before = Series(model.parameters)
     rows = SERIES * STEPS
     products = 4 * HIDDEN * ((INPUTS + HIDDEN) + (LAYERS - 1) * 2 * HIDDEN)
@@ -47,6 +49,67 @@ def measure_training_iteration(row: Row, options: Options) -> None:
     if options.peers and (torch := peers.find("torch")) is not None:
         contest.peers[f"{peers.label('torch')}, fused AdamW"] = calls(torch_series_step(torch, model, x, y))
     contest.fill(row, options.seconds, min_rounds=3 if options.seconds < 1 else 5)
+
+
+def measure_cpu_utilisation(row: Row, options: Options) -> None:
+    """The step of the LSTM, and a large product, on all cores: how busy they were."""
+    cores = usable_cores()
+    if cores == 1:
+        raise NotHere("this process may run on one core only")
+    model, x, y = series_model()
+    n = 4096 if options.full else 2048
+    a, b, c = operands(n, n, n, "nn", "float64")
+    busy: dict[str, list[float]] = {"step": [], "product": []}
+
+    def watched(name: str, batch: Batch) -> Batch:
+        def with_processor_time(count: int) -> float:
+            before = time.process_time()
+            seconds = batch(count)
+            busy[name].append((time.process_time() - before) / (seconds * cores))
+            return seconds
+
+        return with_processor_time
+
+    def on(threads: int) -> Batch:
+        def batch(count: int) -> float:
+            before = mlopt.get_num_threads()
+            mlopt.set_num_threads(threads)
+            try:
+                return calls(lambda: model.train_step(x, y))(count)
+            finally:
+                mlopt.set_num_threads(before)
+
+        return batch
+
+    limit, all_of_them = fma("float32"), fma("float32", cores)
+    contest = Contest(
+        ours=watched("step", on(cores)),
+        variants={
+            "one core": on(1), "product": watched("product", products_ours(a, b, c, threads=cores)),
+        },
+        limits=[limit, all_of_them],
+    )  # fmt: skip
+    rounds = contest.fill(row, options.seconds)
+    row.metrics["speedup"] = rounds.ratio("variant one core", of=OURS).median
+    row.metrics["busy_step"], row.metrics["busy_product"] = (statistics.median(busy[k]) for k in ("step", "product"))
+    row.metrics["share"] = min(row.metrics["busy_step"], row.metrics["busy_product"])
+    factor = all_of_them.amount / limit.amount
+    loops = rounds.ratio(f"limit {limit.name}", of=f"limit {all_of_them.name}", factor=factor)
+    row.notes.append(
+        f"the step on {cores} cores: {row.metrics['speedup']:.3g} times one core, processors "
+        f"{100 * row.metrics['busy_step']:.0f} % busy; {n}² float64: {100 * row.metrics['busy_product']:.0f} %; "
+        f"the multiply-add loop gains {loops.median:.3g} times"
+    )
+
+
+def series_model() -> tuple[Any, np.ndarray, np.ndarray]:
+    """The LSTM of the training iteration, samples and targets."""
+    from mlopt.nn import LSTM
+
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((SERIES, STEPS, INPUTS)).astype("float32")
+    y = rng.standard_normal((SERIES, HIDDEN)).astype("float32")
+    return LSTM(INPUTS, HIDDEN, LAYERS, rng=0), x, y
 
 
 def torch_series_step(torch: Any, model: Any, x: np.ndarray, y: np.ndarray) -> Callable[[], object]:
@@ -114,19 +177,24 @@ def measure_fit_digits(row: Row, options: Options) -> None:
         raise NotHere(str(error)) from error
     from sklearn.neural_network import MLPClassifier as Theirs
 
-    from mlopt import MLPClassifier
+    from mlopt.estimators import MLPClassifier
 
     X, y = datasets.load_digits(return_X_y=True)
     train, test, train_y, test_y = selection.train_test_split(X / 16, y, test_size=0.25, random_state=0, stratify=y)
     ours, theirs = MLPClassifier(random_state=0), Theirs(random_state=0)
-    contest = Contest(ours=calls(lambda: ours.fit(train, train_y)))
+    single, ours_single = train.astype("float32"), MLPClassifier(random_state=0)
+    contest = Contest(
+        ours=calls(lambda: ours.fit(train, train_y)),
+        variants={"float32": calls(lambda: ours_single.fit(single, train_y))},
+    )
     if options.peers:
         contest.peers[peers.label("sklearn")] = calls(lambda: theirs.fit(train, train_y))
-    contest.fill(row, options.seconds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 200 epochs, as many as the defaults allow, are not the end for either
+        contest.fill(row, options.seconds)
+    row.figures["float32 data"] = row.metrics["float32"]
     row.metrics["score"] = float(ours.score(test, test_y))
-    row.figures["epochs"] = float(ours.n_iter_)
     if options.peers:
         row.metrics["score_over_peer"] = row.metrics["score"] - float(theirs.score(test, test_y))
-        row.notes.append(
-            f"accuracy on a quarter set aside: ours {ours.score(test, test_y):.4f}, theirs {theirs.score(test, test_y):.4f}"
-        )
+        scores = ours.score(test, test_y), theirs.score(test, test_y)
+        row.notes.append("accuracy on a quarter set aside: ours {:.4f}, theirs {:.4f}".format(*scores))
