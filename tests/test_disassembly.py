@@ -127,3 +127,16 @@ def test_the_loop_of_the_product(core_functions, tier, tile, register, accumulat
     stores = [f"{m} {o}" for _, m, o in loop if register in o and o.endswith(")")]
     assert not spills
     assert not stores
+
+
+@pytest.mark.parametrize(("type", "letter", "lanes"), [("f32", "s", 16), ("f64", "d", 8)])
+@pytest.mark.parametrize("vectors", range(1, 9))
+def test_the_loop_of_a_packed_layer(core_functions, type, letter, lanes, vectors):
+    name = f"mlopt_packed_vectors_{vectors}_{type}_avx512"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    assert instructions, f"{name} is not there"
+    loop = innermost_loop(instructions)
+    products = [o for _, m, o in loop if re.fullmatch(rf"vfmadd\d+p{letter}", m) and "zmm" in o]
+    assert len(products) == lanes * vectors, "a step for every lane of the inputs, a product for every vector"
+    assert all("(" in o for o in products), "weights are read by the products themselves"
+    assert not [f"{m} {o}" for _, m, o in instructions if "zmm" in o and re.search(r"\(%r[sb]p", o)], "spills"

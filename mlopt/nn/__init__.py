@@ -1,12 +1,12 @@
-"""Networks: multilayer perceptrons trained and served one sample or one batch at a time.
+"""Networks: multilayer perceptrons and LSTMs, trained and served one sample or one batch at a time.
 
-A model owns its loss, its optimiser and one workspace; after the first call of a batch size nothing
-is allocated.  Data flow of a call::
+A model owns its loss, its optimiser and a workspace for every thread that calls it; after the first call of a batch size
+nothing is allocated but results.  Data flow of a call::
 
-    array --checked once--> mlp.pyx --one C call--> network.h --per layer--> kernels of the current tier
+    array --checked once--> mlp.pyx, lstm.pyx --one C call--> network.h, lstm.h, plan.h --> kernels of the current tier
 
-A single sample goes through matrix-vector kernels that hold the sums in registers, a batch through
-the matrix product with bias and activation in one pass behind it.
+A single sample goes through weights that are packed for it and sums that stay in registers; a batch through matrix
+products that bias, activation and derivative follow tile by tile.  ``exchange`` brings models from elsewhere.
 """
 
 from mlopt.nn.exchange import from_onnx, from_safetensors, from_sklearn, from_torch, load, save, to_onnx

@@ -54,7 +54,7 @@ cdef str one_of(str name, value, choices):
 
 
 cdef double number_in(str name, value, double low, double high, str expected) except? -1:
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if type(value) is not float and (not isinstance(value, Real) or isinstance(value, bool)):
         raise TypeError(f"{name} must be a real number, not {type(value).__name__}")
     cdef double number = value
     if not isfinite(number) or not low <= number < high:
@@ -103,6 +103,10 @@ cdef class Workspace:
 
 cdef class Model:
     """Common base of :class:`MLP` and :class:`LSTM`."""
+
+    def __init__(self, *args, **kwargs):
+        if type(self) is Model:
+            raise TypeError("Model is abstract: use MLP or LSTM")
 
     # --- beginning -------------------------------------------------------------------------------
 

@@ -1,11 +1,12 @@
 """Optimisers as parameter objects: what a step does stands here, its state in the model."""
-from math import isfinite
 from numbers import Real
+
+from libc.math cimport isfinite
 
 
 cdef double check(str name, value, double low, double high, str expected) except? -1:
     # low <= value < high; NaN and infinity are never good
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if type(value) is not float and (not isinstance(value, Real) or isinstance(value, bool)):
         raise TypeError(f"{name} must be a real number, not {type(value).__name__}")
     cdef double number = value
     if not isfinite(number) or not low <= number < high:
