@@ -1,10 +1,13 @@
 # What other Cython modules cimport from the module that owns the kernel tables.
-from mlopt._kernels.dispatch cimport mlopt_gemm_blocks, mlopt_kernel_info, mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_choice, mlopt_gemm_blocks, mlopt_kernel_info, mlopt_kernels
 from mlopt._kernels.slab cimport mlopt_slab_statistics
 
 # The table for the calling context: the one of the innermost use_isa, else the process's.  Read it
 # once where a public function is entered and hand the pointer down.  Needs the GIL.
 cdef const mlopt_kernels *current_table() except NULL
+
+# What current_table looks at, for calls that cannot afford a function: choice.table, unless overridden.
+cdef const mlopt_choice *table_choice() noexcept nogil
 
 # The table of a tier by name; ValueError names the available ones.
 cdef const mlopt_kernels *table_of(str tier) except NULL

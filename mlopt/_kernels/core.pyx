@@ -41,26 +41,30 @@ cdef class _Table:
     cdef const mlopt_kernels *pointer
 
 
-cdef const mlopt_kernels *default_table = NULL
-cdef bint overridden = False  # whether use_isa was ever entered; until then no context is looked up
+# overridden: whether use_isa was ever entered; until then no context is looked up
+cdef mlopt_choice choice
 cdef object context_table = contextvars.ContextVar("mlopt_isa")
 cdef dict tables = {}
 
 
 cdef const mlopt_kernels *current_table() except NULL:
-    if not overridden:
-        return default_table
+    if not choice.overridden:
+        return choice.table
     return from_context()
 
 
 cdef const mlopt_kernels *from_context() except NULL:
     table = get_value(context_table)
-    return default_table if table is None else (<_Table>table).pointer
+    return choice.table if table is None else (<_Table>table).pointer
+
+
+cdef const mlopt_choice *table_choice() noexcept nogil:
+    return &choice
 
 
 cdef const mlopt_kernels *current_table_nogil() noexcept nogil:
-    if not overridden:
-        return default_table
+    if not choice.overridden:
+        return choice.table
     with gil:
         return current_table()
 
@@ -155,8 +159,7 @@ class use_isa(ContextDecorator):
         self._tokens = []
 
     def __enter__(self):
-        global overridden
-        overridden = True
+        choice.overridden = True
         self._tokens.append(context_table.set(self._table))
         return self
 
@@ -214,7 +217,7 @@ def tier_report():
             "purpose": mlopt_tiers[t].purpose.decode(),
             "built": bool(mlopt_tiers[t].built),
             "available": mlopt_tiers[t].name.decode() in tables,
-            "default": <int>default_table.tier == t,
+            "default": <int>choice.table.tier == t,
         }
         for t in range(MLOPT_TIER_COUNT)
     ]
@@ -273,7 +276,6 @@ def kernel_report():
 
 
 cdef initialise():
-    global default_table
     cdef _Table table
     mlopt_dispatch_init()
     if mlopt_gemm_blocks_status() != 0:
@@ -286,7 +288,7 @@ cdef initialise():
             tables[mlopt_tiers[t].name.decode()] = table
     cap = os.environ.get("MLOPT_MAX_ISA", "")
     if not cap:
-        default_table = mlopt_table(mlopt_best_tier())
+        choice.table = mlopt_table(mlopt_best_tier())
         return
     known = [mlopt_tiers[t].name.decode() for t in range(MLOPT_TIER_COUNT)]
     if cap not in known:
@@ -294,7 +296,7 @@ cdef initialise():
     # a cap above what the machine has is no error: it caps nothing
     for name in known[known.index(cap)::-1]:
         if name in tables:
-            default_table = (<_Table>tables[name]).pointer
+            choice.table = (<_Table>tables[name]).pointer
             break
     for name in known[known.index(cap) + 1:]:
         tables.pop(name, None)

@@ -19,6 +19,12 @@ typedef struct mlopt_kernels {
 #undef KERNEL
 } mlopt_kernels;
 
+/* The process's table, and whether any context may have another. */
+typedef struct mlopt_choice {
+    const mlopt_kernels *table;
+    int overridden;
+} mlopt_choice;
+
 /* A row of the register, for tests, benchmarks and reports. */
 typedef struct mlopt_kernel_info {
     const char *family, *name, *type, *signature;

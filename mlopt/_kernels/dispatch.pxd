@@ -177,6 +177,9 @@ cdef extern from "dispatch.h" nogil:
         mlopt_statistics_update_f64 *statistics_update_f64
         mlopt_standard_spans_f64 *standard_spans_f64
 
+    ctypedef struct mlopt_choice:
+        const mlopt_kernels *table
+        bint overridden
     ctypedef struct mlopt_kernel_info:
         const char *family
         const char *name

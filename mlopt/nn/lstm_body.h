@@ -197,6 +197,7 @@ static void LSTM(rows_part)(int i, void *argument)
         .k = gates_row,
         .a_row = (ptrdiff_t)gates_row,
         .a_column = 1,
+        .b = pass->parameters + layer->weights + (below ? 0 : inputs * gates_row),
         .b_row = 1,
         .b_column = (ptrdiff_t)gates_row,
         .c_row = (ptrdiff_t)(below ? width : hidden),

@@ -5,8 +5,8 @@ from libc.stdint cimport uint64_t
 
 import numpy as np
 
-from mlopt._kernels.core cimport current_table, default_blocks
-from mlopt._kernels.dispatch cimport mlopt_kernels
+from mlopt._kernels.core cimport current_table, default_blocks, table_choice
+from mlopt._kernels.dispatch cimport mlopt_choice, mlopt_kernels
 from mlopt.nn.layers cimport draw_dense, integers, lay_out_dense, of_each, same_or_each
 from mlopt.nn.model cimport Job, Model, Workspace, number_in, one_of, vector
 from mlopt.nn.network cimport *
@@ -16,9 +16,15 @@ from mlopt.nn.layers import ACTIVATIONS
 
 cnp.import_array()
 
+cdef const mlopt_choice *choice = table_choice()
 # Predictions with the same parameters after which packing them for the ones to come pays.
 cdef int PACK_AFTER = 4
 cdef size_t RELEASE_WORK = 1 << 17
+
+
+cdef inline const mlopt_kernels *table_now() except NULL:
+    # current_table without a call where no context has a table of its own
+    return current_table() if choice.overridden else choice.table
 
 
 @cython.final
@@ -283,7 +289,7 @@ cdef class MLP(Model):
                                       workspace.rows, <const float *>x, self.inputs, &workspace.at, <float *>out)
 
     cdef inline int run_prediction(self, cnp.ndarray x, DenseWorkspace workspace, cnp.ndarray out) except -1:
-        cdef const mlopt_kernels *table = current_table()
+        cdef const mlopt_kernels *table = table_now()
         if cnp.PyArray_NDIM(x) == 1 and self.packed_for(table, &workspace.plan):
             mlopt_plan_run(&workspace.plan, self.is_f64, x.data, out.data)
             if self.objective.link != MLOPT_LINK_NONE:
@@ -464,7 +470,7 @@ cdef class BoundPrediction:
         raise TypeError("BoundPrediction is made by MLP.bind")
 
     def __call__(self):
-        cdef const mlopt_kernels *table = current_table()
+        cdef const mlopt_kernels *table = table_now()
         if self.direct and self.model_.packed_for(table, &self.workspace.plan):
             mlopt_plan_run(&self.workspace.plan, self.model_.is_f64, self.x_data, self.out_data)
         else:
@@ -514,7 +520,7 @@ cdef class BoundGradient:
         raise TypeError("BoundGradient is made by MLP.bind_gradient")
 
     def __call__(self):
-        if self.one and self.model_.ready(current_table(), self.workspace):
+        if self.one and self.model_.ready(table_now(), self.workspace):
             self.model_.gradient_of_one(self.x_data, self.y_data, self.workspace)
         else:
             self.model_.run(Job.GRADIENT, self.x_, self.y_, None, self.workspace)

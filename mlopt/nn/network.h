@@ -114,8 +114,10 @@ static inline size_t mlopt_network_product_bytes(const mlopt_network *network, c
                                                  size_t element_bytes, size_t rows)
 {
     size_t most = 0;
-    for (const mlopt_layer *l = network->layers; l < network->layers + network->count; l++)
+    for (size_t i = 0; i < network->count; i++) {
+        const mlopt_layer *const l = network->layers + i;
         most = mlopt_gemm_most(most, mlopt_product_bytes(blocks, element_bytes, rows, l->inputs, l->outputs));
+    }
     return most;
 }
 

@@ -134,7 +134,7 @@ size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *
             const size_t panel = tail ? 1 : (rest + panels - 1) / panels;
             wide = outputs - first < panel * LANES ? outputs - first : panel * LANES;
             step.run = tail ? tail_bodies[tail] : vector_bodies[panel];
-            step.weights = packed + length;
+            step.weights = packed ? packed + length : NULL;
             step.out = z ? z + first : NULL;
             step.first = first;
             const int spare = z && (first + panel * LANES <= layer->room);
