@@ -34,7 +34,7 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
            (&(mlopt_gemm_job_##type){n, c->dims[1], c->dims[2], p[0], (ptrdiff_t)c->dims[2], 1, p[1],                  \
                                      (ptrdiff_t)c->dims[1], 1, p[2], (ptrdiff_t)c->dims[1], 1, 0,                      \
                                      &mlopt_invoke_blocks, p[3], NULL, 0, 0}))                                         \
-    /* the same, and what is to be done with it: the fifth operand, or NULL */                                          \
+    /* the same; what is to be done then is the fifth operand, or NULL */                                              \
     INVOKE(gemm_then, type,                                                                                            \
            (&(mlopt_gemm_job_##type){n, c->dims[1], c->dims[2], p[0], (ptrdiff_t)c->dims[2], 1, p[1],                  \
                                      (ptrdiff_t)c->dims[1], 1, p[2], (ptrdiff_t)c->dims[1], 1, 0,                      \

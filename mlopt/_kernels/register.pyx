@@ -3,6 +3,7 @@
 Nothing is checked here beyond types and counts: lengths and memory are the caller's to get right.
 """
 cimport numpy as cnp
+from libc.string cimport memset
 
 from mlopt._kernels.core cimport find_kernel, kernel_of, table_of
 from mlopt._kernels.dispatch cimport mlopt_kernel_info
@@ -50,6 +51,7 @@ cdef class Kernel:
     cdef int fill(self, mlopt_call *call, dims, operands, double number, steps) except -1:
         if len(operands) > 8 or len(dims) > 4:
             raise ValueError("at most 8 operands and 4 dimensions")
+        memset(call, 0, sizeof(mlopt_call))
         for i, dim in enumerate(dims):
             call.dims[i] = dim
         for i, operand in enumerate(operands):

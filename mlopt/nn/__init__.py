@@ -1,7 +1,7 @@
 """Networks: multilayer perceptrons and LSTMs, trained and served one sample or one batch at a time.
 
-A model owns its loss, its optimiser and a workspace for every thread that calls it; after the first call of a batch size
-nothing is allocated but results.  Data flow of a call::
+A model owns its loss, its optimiser and a workspace for every thread that calls it; after the first call of a batch
+size nothing is allocated but results.  Data flow of a call::
 
     array --checked once--> mlp.pyx, lstm.pyx --one C call--> network.h, lstm.h, plan.h --> kernels of the current tier
 

@@ -87,7 +87,7 @@ size_t K(packed_plan)(size_t count, const LAYER *layers, PACKED_STEP *steps, T *
     for (size_t n = 0; n < count; n++) {
         const LAYER *const layer = layers + n;
         const int apart = layer->z != layer->out;
-        T *const to = packed + *packed_length, *const out = n < count - 1 ? layer->out : NULL;
+        T *const to = packed ? packed + *packed_length : NULL, *const out = n < count - 1 ? layer->out : NULL;
         *packed_length += (layer->inputs + 1) * layer->outputs;
         const size_t step = used;
         used += apart ? 2 : 1;
