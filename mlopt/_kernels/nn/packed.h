@@ -21,12 +21,26 @@ MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, con
     const int share = (int)(LANES / room);
     const T *w = step->weights + LANES;
     const size_t inputs = step->inputs;
-    V sums[2] = {F(load)(step->weights), F(zero)()};
-    I index[LANES / 2];
+    const size_t parts = room > 4 ? 8 : room > 2 ? 4 : 2; /* of the sum; as in dense_block, no loop over them */
+    V sums[8];
+    I index[8];
+    sums[0] = F(load)(step->weights);
     index[0] = F(lane_shares)(__builtin_ctzl(room));
-    MLOPT_UNROLL_FULLY
-    for (size_t s = 1; s < room; s++)
-        index[s] = F(lanes_onward)(index[s - 1], share);
+#define EACH(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define BEGIN(s)                                                                                                       \
+    if ((s) > 0 && (s) < parts)                                                                                        \
+        sums[s] = F(zero)();                                                                                           \
+    if ((s) > 0 && (s) < room)                                                                                         \
+        index[s] = F(lanes_onward)(index[(s) > 0 ? (s) - 1 : 0], share);
+    EACH(BEGIN)
+#define ADD(s)                                                                                                         \
+    if ((s) < room)                                                                                                    \
+        sums[(s) % parts] =                                                                                            \
+            F(fma)(room == 1 ? block : F(permute)(block, index[s]), F(load)(w + (s) * LANES), sums[(s) % parts]);
+#define ADD_LAST(s)                                                                                                    \
+    if (i + (s) * (size_t)share < inputs) {                                                                            \
+        ADD(s)                                                                                                         \
+    }
     size_t i = 0;
     if (room == 1) {
         for (; i + 2 * LANES <= inputs; i += 2 * LANES, w += 2 * LANES) {
@@ -36,19 +50,21 @@ MLOPT_INLINE void F(packed_tail)(const size_t room, const PACKED_STEP *step, con
     }
     for (; i + LANES <= inputs; i += LANES, w += room * LANES) {
         const V block = F(load)(x + i);
-        MLOPT_UNROLL_FULLY
-        for (size_t s = 0; s < room; s++)
-            sums[s % 2] = F(fma)(room == 1 ? block : F(permute)(block, index[s]), F(load)(w + s * LANES), sums[s % 2]);
+        EACH(ADD)
     }
     if (i < inputs) {
         const V block = F(load_first)(x + i, inputs - i);
-        MLOPT_UNROLL_FULLY
-        for (size_t s = 0; s < room; s++) {
-            if (i + s * (size_t)share >= inputs)
-                break;
-            sums[s % 2] = F(fma)(room == 1 ? block : F(permute)(block, index[s]), F(load)(w + s * LANES), sums[s % 2]);
-        }
+        EACH(ADD_LAST)
     }
+#undef EACH
+#undef BEGIN
+#undef ADD
+#undef ADD_LAST
+    if (parts > 4)
+        sums[0] = F(add)(sums[0], sums[4]), sums[1] = F(add)(sums[1], sums[5]), sums[2] = F(add)(sums[2], sums[6]),
+        sums[3] = F(add)(sums[3], sums[7]);
+    if (parts > 2)
+        sums[0] = F(add)(sums[0], sums[2]), sums[1] = F(add)(sums[1], sums[3]);
     V sum = F(add)(sums[0], sums[1]);
     MLOPT_UNROLL_FULLY
     for (size_t half = LANES / 2; half >= room; half /= 2)

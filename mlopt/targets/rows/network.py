@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from mlopt.targets.contest import OURS, Contest, NotHere, Options
 from mlopt.targets.limits import l1_read
 from mlopt.targets.measure import calls, latencies
 from mlopt.targets.memory import aligned, aligned_copy
-from mlopt.targets.result import Row
+from mlopt.targets.result import MEASURED, Row
 from mlopt.targets.rows.matmul import on_reference
+from mlopt.targets.serving_loop import measure_bound, parameter_bytes
 
 SMALL = (100, 50, 10)
 # Shapes drawn at random, whose weights fit the first-level cache; nothing in the library knows them.
@@ -110,8 +110,7 @@ def measure_inference(row: Row, options: Options) -> None:
     out = aligned(SMALL[-1], "float32", place=1)
     bound = model.bind(x, out)
     before = baseline_network(model)
-    parameters = sum(w.size + b.size for w, b in zip(model.weights, model.biases, strict=True))
-    limit = l1_read(parameters * 4)
+    limit = l1_read(parameter_bytes(SMALL))
     contest = Contest(
         ours=calls(lambda: model.predict(x, out=out)),
         baseline=on_reference(calls(lambda: before.predict(x))),
@@ -122,13 +121,9 @@ def measure_inference(row: Row, options: Options) -> None:
     if options.peers:
         add_inference_peers(contest, model, x, out)
     rounds = contest.fill(row, options.seconds)
-    over_floor = [
-        call / (read + empty)
-        for call, read, empty in zip(
-            *(rounds.samples[name] for name in ("variant bound", f"limit {limit.name}", "variant empty")), strict=True
-        )
-    ]
-    row.metrics["bound_over_floor"] = float(np.median(over_floor))
+    (alone,) = measure_bound([SMALL], options.seconds / 2)
+    row.metrics["bound_over_floor"] = alone["over"]
+    row.figures["bound call in a process of its own"] = alone["bound"]
     row.figures["bound call"] = row.metrics["bound"]
     row.figures["empty call"] = row.metrics["empty"]
     count = 1_000_000 if options.seconds >= 1 else 100_000
@@ -156,45 +151,26 @@ def random_shapes(seed: int = 20) -> list[tuple[int, ...]]:
     shapes: list[tuple[int, ...]] = []
     while len(shapes) < SHAPES:
         widths = np.exp(rng.uniform(np.log(4), np.log(200), rng.integers(3, 6))).astype(int)
-        if FEWEST_BYTES <= parameter_bytes(widths) <= MOST_BYTES:
+        if FEWEST_BYTES <= parameter_bytes(widths.tolist()) <= MOST_BYTES:
             shapes.append(tuple(int(width) for width in widths))
     return shapes
 
 
-def parameter_bytes(widths: Any) -> int:
-    """Of a float32 network."""
-    return 4 * sum(int(inputs + 1) * int(outputs) for inputs, outputs in pairwise(widths))
-
-
 def measure_inference_shapes(row: Row, options: Options) -> None:
     """The bound call of random networks over reading their parameters and an empty call."""
-    from mlopt.targets.empty import EmptyCall
-
-    ratios = []
-    for widths in random_shapes():
-        model = make_network(widths)
-        x, _ = make_samples(widths)
-        limit = l1_read(parameter_bytes(widths))
-        contest = Contest(
-            ours=calls(model.bind(x, aligned(widths[-1], "float32", place=1))),
-            limits=[limit],
-            variants={"empty": calls(EmptyCall())},
-        )
-        rounds = contest.measure(options.seconds / 5)
-        samples = (rounds.samples[name] for name in (OURS, f"limit {limit.name}", "variant empty"))
-        over = float(np.median([call / (read + empty) for call, read, empty in zip(*samples, strict=True)]))
-        ratios.append(over)
+    results = measure_bound(random_shapes(), options.seconds / 5)
+    for result in results:
         row.details.append(
             {
-                "widths": "-".join(map(str, widths)),
-                "KB": parameter_bytes(widths) / 1024,
-                "bound ns": rounds.seconds(OURS).median * 1e9,
-                "over reading and an empty call": over,
+                "widths": "-".join(map(str, result["widths"])),
+                "KB": parameter_bytes(result["widths"]) / 1024,
+                "bound ns": result["bound"] * 1e9,
+                "over reading and an empty call": result["over"],
             }
         )
-    contest.fill(row, options.seconds / 5)
+    ratios = [result["over"] for result in results]
+    row.status = MEASURED
     row.metrics["worst_over_floor"], row.metrics["median_over_floor"] = max(ratios), float(np.median(ratios))
-    row.notes.append("the figure is that of the last shape")
 
 
 def add_inference_peers(contest: Contest, model: Any, x: np.ndarray, out: np.ndarray) -> None:
