@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import mlopt
 from mlopt._extras import needs
 from mlopt.targets import peers
 from mlopt.targets.contest import OURS, Contest, NotHere, Options
@@ -71,13 +70,11 @@ def measure_cpu_utilisation(row: Row, options: Options) -> None:
         return with_processor_time
 
     def on(threads: int) -> Batch:
+        step = calls(lambda: model.train_step(x, y))
+
         def batch(count: int) -> float:
-            before = mlopt.get_num_threads()
-            mlopt.set_num_threads(threads)
-            try:
-                return calls(lambda: model.train_step(x, y))(count)
-            finally:
-                mlopt.set_num_threads(before)
+            with peers.threads(threads):
+                return step(count)
 
         return batch
 
