@@ -30,7 +30,7 @@ static int F(prefers_dots)(const JOB *job)
 }
 
 /* The product; whether `finish`, unless NULL, was called by it. */
-static int F(product)(JOB *job, const FINISH *finish)
+MLOPT_INLINE int F(product)(JOB *job, const FINISH *finish)
 {
     const T *const a_given = job->a;
     if (job->k == 0) {
@@ -85,7 +85,12 @@ void K(gemm_then)(const JOB *given, const FINISH *finish)
         finish->call(finish->with, given->m, given->n, 0, 0, given->c);
 }
 
-void K(gemm)(const JOB *given) { K(gemm_then)(given, NULL); }
+void K(gemm)(const JOB *given)
+{
+    JOB job = *given;
+    if (job.m && job.n)
+        F(product)(&job, NULL);
+}
 
 #undef FINISH
 #undef SHORT_K
