@@ -17,9 +17,9 @@
  *   it holds before and after means nothing.
  *
  * gemm_then
- *   The same, and then the function that is given, unless NULL, is called for every part of C as soon as that is
- * complete, each element once: tile by tile where C is computed in tiles, for the whole of it otherwise.  What it
- * writes to C stays.
+ *   The same, and then the function that is given, unless NULL, is called for every part of C as soon as that
+ *   is complete, each element once: tile by tile where C is computed in tiles, for the whole of it otherwise.
+ *   What it writes to C stays.
  *
  * Numbers
  *   Every element is summed over k in order, in blocks of blocks->kc or a little less whose sums are added in

@@ -32,7 +32,7 @@ static int F(prefers_dots)(const JOB *job)
 /* The product; whether `finish`, unless NULL, was called by it. */
 MLOPT_INLINE int F(product)(JOB *job, const FINISH *finish)
 {
-    const T *const a_given = job->a;
+    int exchanged = 0;
     if (job->k == 0) {
         for (size_t i = 0; !job->accumulate && i < job->m; i++)
             for (size_t j = 0; j < job->n; j++)
@@ -41,7 +41,7 @@ MLOPT_INLINE int F(product)(JOB *job, const FINISH *finish)
     }
     /* vectors run along n: exchanged where C is contiguous the other way, or is one column */
     if (!job->packed && (job->n == 1 || (job->m != 1 && job->c_column != 1 && job->c_row == 1)))
-        F(exchange)(job);
+        F(exchange)(job), exchanged = !exchanged;
     /* the stride of a dimension of one element means nothing */
     if (job->n == 1)
         job->b_column = job->b_row == 1 ? 0 : 1, job->c_column = 1;
@@ -59,7 +59,7 @@ MLOPT_INLINE int F(product)(JOB *job, const FINISH *finish)
         return 0;
     }
     if (along_k && F(cost)(job->n, job->m, job->k, 1) < F(cost)(job->m, job->n, job->k, 0))
-        F(exchange)(job);
+        F(exchange)(job), exchanged = !exchanged;
     if (!job->packed && job->m <= 4 && job->b_column == 1 && job->c_column == 1) {
         if (job->n * job->k * sizeof(T) > MLOPT_GEMM_FAR)
             F(few_rows)(1, job);
@@ -71,7 +71,7 @@ MLOPT_INLINE int F(product)(JOB *job, const FINISH *finish)
         F(short_rows)(job);
         return 0;
     }
-    const FINISH *const now = job->a == a_given && job->c_column == 1 ? finish : NULL;
+    const FINISH *const now = exchanged || job->c_column != 1 ? NULL : finish;
     F(blocked)(job, now);
     return now != NULL;
 }
