@@ -91,6 +91,11 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(features_symbols, f64,                                                                                      \
            ((const struct mlopt_features_plan *)p[0], p[1], n, (const double *const *)p[2], p[3], p[4], p[5]))
 
+/* bytes and bfloat16 */
+#define MLOPT_INVOCATIONS_SHORT                                                                                        \
+    INVOKE_RESULT(limit_int8, s8, (n, (const uint8_t *)p[0], p[1]))                                                    \
+    INVOKE_RESULT(limit_bf16, bf16, (n, p[0], p[1]))
+
 typedef void mlopt_invoker(void *kernel, mlopt_call *call);
 
 #define INVOKE(signature, type, arguments)                                                                             \
@@ -111,9 +116,12 @@ typedef void mlopt_invoker(void *kernel, mlopt_call *call);
     }
 typedef float mlopt_element_f32;
 typedef double mlopt_element_f64;
+typedef int8_t mlopt_element_s8;
+typedef uint16_t mlopt_element_bf16;
 MLOPT_INVOCATIONS(float, f32)
 MLOPT_INVOCATIONS(double, f64)
 MLOPT_INVOCATIONS_F64
+MLOPT_INVOCATIONS_SHORT
 #undef INVOKE
 #undef INVOKE_RESULT
 
@@ -127,6 +135,7 @@ static inline mlopt_invoker *mlopt_find_invoker(const mlopt_kernel_info *info)
     MLOPT_INVOCATIONS(float, f32)
     MLOPT_INVOCATIONS(double, f64)
     MLOPT_INVOCATIONS_F64
+    MLOPT_INVOCATIONS_SHORT
 #undef INVOKE
 #undef INVOKE_RESULT
     return NULL;

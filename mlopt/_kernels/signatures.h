@@ -209,4 +209,10 @@ typedef void mlopt_features_symbols_f64(const struct mlopt_features_plan *plan, 
 typedef void mlopt_statistics_update_f64(size_t n, const double *x, double *statistics, size_t row);
 typedef void mlopt_standard_spans_f64(size_t n, const double *statistics, size_t row, double *span);
 
+/* int8: products of bytes with 32-bit sums (int8/int8.h) */
+typedef int32_t mlopt_limit_int8_s8(size_t n, const uint8_t *x, const int8_t *y);
+
+/* bf16: bfloat16 as its 16 bits, products with float32 sums (bf16/bf16.h) */
+typedef float mlopt_limit_bf16_bf16(size_t n, const uint16_t *x, const uint16_t *y);
+
 #endif

@@ -1,0 +1,5 @@
+#include "bf16.h"
+
+#include "../simd/bf16.h"
+
+#include "limit.h"

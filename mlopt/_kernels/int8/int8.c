@@ -1,0 +1,5 @@
+#include "int8.h"
+
+#include "../simd/int8.h"
+
+#include "limit.h"

@@ -1,0 +1,20 @@
+/* Contract of the int8 family: products of bytes with 32-bit sums, and the machine's limit for them.
+ *
+ * int8.c is compiled once per vector tier, and once more for the tiers whose instructions multiply bytes
+ * (avx2_vnni, avx512_vnni), over simd/int8.h; reference/int8.c is the scalar form.  Prototypes stand in signatures.h.
+ *
+ *   limit_int8      n multiply-adds, rounded down to a multiple of MLOPT_INT8_LIMIT_STEP, as chains of 32-bit sums:
+ *                   every chain begins at its accumulator's number (0 to 11) and adds x[0] y[0] + ... + x[3] y[3] at
+ * each step.  Returns the sum of the chains modulo 2^32.
+ */
+#ifndef MLOPT_INT8_H
+#define MLOPT_INT8_H
+
+#include "../signatures.h"
+
+#define MLOPT_INT8_ACCUMULATORS 12
+/* 192 chains (12 registers of 16 lanes; narrower tiers make several passes), four multiply-adds each */
+#define MLOPT_INT8_LIMIT_CHAINS ((size_t)192)
+#define MLOPT_INT8_LIMIT_STEP (4 * MLOPT_INT8_LIMIT_CHAINS)
+
+#endif
