@@ -3,18 +3,74 @@
  * int8.c is compiled once per vector tier, and once more for the tiers whose instructions multiply bytes
  * (avx2_vnni, avx512_vnni), over simd/int8.h; reference/int8.c is the scalar form.  Prototypes stand in signatures.h.
  *
- *   limit_int8      n multiply-adds, rounded down to a multiple of MLOPT_INT8_LIMIT_STEP, as chains of 32-bit sums:
- *                   every chain begins at its accumulator's number (0 to 11) and adds x[0] y[0] + ... + x[3] y[3] at
- * each step.  Returns the sum of the chains modulo 2^32.
+ *   gemm            C = (A - a_zero) (B - b_zero) + bias, and what result makes of it.  Operands are bytes, signed or
+ *                   not, of any strides; rows of C are contiguous.
+ *   gemm_pack       B for products with it: panels as wide as a tile, four steps of k together, as signed bytes (128
+ *                   is taken from unsigned ones), columns and k filled up with zeros; behind the panels the sum of
+ * every column's bytes as they are packed. limit_int8      n multiply-adds, rounded down to a multiple of
+ * MLOPT_INT8_LIMIT_STEP, as chains of 32-bit sums: every chain begins at its accumulator's number (0 to 11) and adds
+ * x[0] y[0] + ... + x[3] y[3] at each step.  Returns the sum of the chains modulo 2^32.
+ *
+ * Domain
+ *   m, n and k may be 0.  C must not overlap A or B.  Exactly the elements of A, B and C are touched.
+ *
+ * Numbers
+ *   Sums are exact modulo 2^32: exact where they fit 32 bits.  The instructions multiply unsigned by signed bytes:
+ * signed A is read with 128 added, unsigned B packed with 128 taken off, and both are part of the zero points then,
+ * whose share is (with a' = a + a_shift, b' = b - b_shift, za = a_zero + a_shift, zb = b_zero - b_shift) sum (a' -
+ * za)(b' - zb) = sum a' b' - za sum b' - zb sum a' + k za zb. Float results: float(sum), times scale, plus shift, each
+ * rounded; the activation; times out_multiplier (rounded); to the nearest integer, ties to even; a NaN becomes the
+ * lowest value.  Bit-identical on all tiers for the activations identity and relu, within the bounds of the elementwise
+ * kernels for the others.
  */
 #ifndef MLOPT_INT8_H
 #define MLOPT_INT8_H
 
-#include "../signatures.h"
+#include "../gemm/gemm.h"
 
 #define MLOPT_INT8_ACCUMULATORS 12
 /* 192 chains (12 registers of 16 lanes; narrower tiers make several passes), four multiply-adds each */
 #define MLOPT_INT8_LIMIT_CHAINS ((size_t)192)
 #define MLOPT_INT8_LIMIT_STEP (4 * MLOPT_INT8_LIMIT_CHAINS)
+
+/* A multiple of the columns of every tier's tile: blocks and the panels of threads begin at multiples of it. */
+#define MLOPT_INT8_PANEL ((size_t)96)
+#define MLOPT_INT8_TILE_ROWS ((size_t)8)
+
+static inline size_t mlopt_int8_round(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
+
+/* Bytes of the packed form of k rows, of so many columns as gemm_pack returned. */
+static inline size_t mlopt_int8_packed_bytes(size_t k, size_t packed_columns)
+{
+    return (mlopt_int8_round(k, 4) + 4) * packed_columns;
+}
+
+/* The block of k, a multiple of 4, and how many columns of B a block has. */
+static inline size_t mlopt_int8_kc(const mlopt_gemm_blocks *blocks, size_t k)
+{
+    return mlopt_gemm_piece(k, mlopt_int8_round(blocks->kc, 64), 64);
+}
+static inline size_t mlopt_int8_nc(const mlopt_gemm_blocks *blocks, size_t n, size_t k)
+{
+    const size_t kc = mlopt_gemm_most(mlopt_int8_kc(blocks, k), 64), most = blocks->nc * blocks->kc / kc;
+    return mlopt_gemm_piece(n, mlopt_gemm_most(most / MLOPT_INT8_PANEL * MLOPT_INT8_PANEL, MLOPT_INT8_PANEL),
+                            MLOPT_INT8_PANEL);
+}
+
+/* Whether sums of several blocks of k have to be kept apart from C. */
+static inline int mlopt_int8_keeps_sums(const mlopt_gemm_blocks *blocks, mlopt_int8_kind kind, size_t k)
+{
+    return kind != MLOPT_INT8_TO_S32 && k > mlopt_int8_kc(blocks, k);
+}
+
+/* Bytes of workspace: a block of B, one of A, terms of columns, sums of rows of A, sums of several blocks of k. */
+static inline size_t mlopt_int8_workspace_bytes(const mlopt_gemm_blocks *blocks, mlopt_int8_kind kind, size_t m,
+                                                size_t n, size_t k)
+{
+    const size_t kc = mlopt_int8_kc(blocks, k), nc = mlopt_int8_nc(blocks, n, k);
+    const size_t b = kc * nc, a = kc * mlopt_gemm_least(mlopt_int8_round(m, 8), mlopt_int8_round(blocks->mc, 8));
+    const size_t kept = mlopt_int8_keeps_sums(blocks, kind, k) ? m * nc : 0;
+    return b + mlopt_int8_round(a, 64) + 4 * (2 * nc + mlopt_int8_round(m, 16) + kept);
+}
 
 #endif
