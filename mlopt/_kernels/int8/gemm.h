@@ -127,12 +127,13 @@ static void int8_column_terms(const mlopt_int8_job *job, size_t first, size_t n,
 static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const int32_t *row_sums, char *workspace)
 {
     const size_t k = job->k, deep = mlopt_int8_round(k, 4), kc = mlopt_int8_kc(job->blocks, k);
-    const size_t nc = mlopt_int8_nc(job->blocks, job->n, k), mc = mlopt_int8_round(job->blocks->mc, 8);
+    const size_t nc = mlopt_int8_nc(job->blocks, job->n, k), mc = mlopt_int8_mc(job->blocks, job->m, job->n, k);
     const int pack_a = job->a_signed || job->a_column != 1 || k % 4 != 0;
+    const int pack_now = pack_a && (mc < job->m || j == 0); /* all of it stays for the columns to come */
+    const size_t a_bytes = mlopt_int8_a_bytes(job->blocks, job->m, job->n, k);
     int8_t *const panels = (int8_t *)workspace;
     uint8_t *const rows = (uint8_t *)workspace + kc * nc;
-    int32_t *const sums =
-        (int32_t *)(void *)(rows + mlopt_int8_round(kc * mlopt_gemm_least(mlopt_int8_round(job->m, 8), mc), 64));
+    int32_t *const sums = (int32_t *)(void *)(rows + a_bytes);
     int32_t *const start = sums + nc, *const kept = start + nc + mlopt_int8_round(job->m, 16);
     const int to_sums = job->result.kind == MLOPT_INT8_TO_S32;
     int8_block block = {.job = job,
@@ -156,9 +157,10 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
         } else {
             block.panels = panels;
             block.panel_step = block.k * TILE_COLUMNS;
+            const int8_panels to = {panels, block.panel_step, sums};
             int8_pack_panels(here, n,
                              (const uint8_t *)job->b + (ptrdiff_t)block.p * job->b_row + (ptrdiff_t)j * job->b_column,
-                             job->b_row, job->b_column, job->b_signed, panels, block.panel_step, sums);
+                             job->b_row, job->b_column, job->b_signed, &to);
         }
         if (block.last) {
             const int32_t *const packed_sums =
@@ -171,9 +173,10 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
         for (size_t i = 0, m; i < job->m; i += m) {
             m = pack_a ? mlopt_gemm_least(job->m - i, mc) : job->m;
             const uint8_t *const from = a + (ptrdiff_t)i * job->a_row;
-            if (pack_a)
-                int8_pack_rows(m, here, block.k, from, job->a_row, job->a_column, job->a_signed, rows);
-            int8_rows(&block, i, m, pack_a ? rows : from, pack_a ? (ptrdiff_t)block.k : job->a_row);
+            uint8_t *const packed = mc < job->m ? rows : rows + block.p * job->m;
+            if (pack_now)
+                int8_pack_rows(m, here, block.k, from, job->a_row, job->a_column, job->a_signed, packed);
+            int8_rows(&block, i, m, pack_a ? packed : from, pack_a ? (ptrdiff_t)block.k : job->a_row);
         }
         block.p += here;
     } while (block.p < k);
@@ -187,8 +190,8 @@ void MLOPT_SYMBOL(gemm, s8)(const mlopt_int8_job *job)
     char *const workspace = job->workspace;
     int32_t *row_sums = NULL;
     if (int8_has_b_zero(job)) {
-        const size_t a = kc * mlopt_gemm_least(mlopt_int8_round(job->m, 8), mlopt_int8_round(job->blocks->mc, 8));
-        row_sums = (int32_t *)(void *)(workspace + kc * nc + mlopt_int8_round(a, 64)) + 2 * nc;
+        const size_t a = mlopt_int8_a_bytes(job->blocks, job->m, job->n, job->k);
+        row_sums = (int32_t *)(void *)(workspace + kc * nc + a) + 2 * nc;
         int8_sum_rows(job, row_sums);
     }
     for (size_t j = 0; j < job->n; j += nc)

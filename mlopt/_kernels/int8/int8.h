@@ -57,6 +57,21 @@ static inline size_t mlopt_int8_nc(const mlopt_gemm_blocks *blocks, size_t n, si
                             MLOPT_INT8_PANEL);
 }
 
+/* The rows of A that are packed at a time: all of them, once, where several blocks of columns meet them, and they are
+ * not too much. */
+static inline size_t mlopt_int8_mc(const mlopt_gemm_blocks *blocks, size_t m, size_t n, size_t k)
+{
+    const int all = n > mlopt_int8_nc(blocks, n, k) && m * k <= ((size_t)64 << 20);
+    return all ? m : mlopt_gemm_least(m, mlopt_int8_round(blocks->mc, 8));
+}
+
+/* And the bytes that they take. */
+static inline size_t mlopt_int8_a_bytes(const mlopt_gemm_blocks *blocks, size_t m, size_t n, size_t k)
+{
+    const size_t mc = mlopt_int8_mc(blocks, m, n, k), deep = mlopt_int8_round(k, 4);
+    return mlopt_int8_round(mc * (mc < m ? mlopt_gemm_least(mlopt_int8_kc(blocks, k), deep) : deep), 64);
+}
+
 /* Whether sums of several blocks of k have to be kept apart from C. */
 static inline int mlopt_int8_keeps_sums(const mlopt_gemm_blocks *blocks, mlopt_int8_kind kind, size_t k)
 {
@@ -68,9 +83,8 @@ static inline size_t mlopt_int8_workspace_bytes(const mlopt_gemm_blocks *blocks,
                                                 size_t n, size_t k)
 {
     const size_t kc = mlopt_int8_kc(blocks, k), nc = mlopt_int8_nc(blocks, n, k);
-    const size_t b = kc * nc, a = kc * mlopt_gemm_least(mlopt_int8_round(m, 8), mlopt_int8_round(blocks->mc, 8));
     const size_t kept = mlopt_int8_keeps_sums(blocks, kind, k) ? m * nc : 0;
-    return b + mlopt_int8_round(a, 64) + 4 * (2 * nc + mlopt_int8_round(m, 16) + kept);
+    return kc * nc + mlopt_int8_a_bytes(blocks, m, n, k) + 4 * (2 * nc + mlopt_int8_round(m, 16) + kept);
 }
 
 #endif

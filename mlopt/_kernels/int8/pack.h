@@ -2,77 +2,106 @@
 
 #define TILE_COLUMNS ((size_t)MLOPT_INT8_VECTORS * f32_LANES)
 
-/* Up to 4 rows of f32_LANES columns of B or less, as the bytes of every column together. */
-MLOPT_INLINE i32v int8_four_rows(const uint8_t *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t rows, size_t columns)
+/* Four rows ahead are fetched while four are packed: a stride of whole pages leaves nothing else that would. */
+#define INT8_PACK_AHEAD 16
+
+/* Where panels go: the first of them, bytes from one to the next, the sums of their columns. */
+typedef struct int8_panels {
+    int8_t *at;
+    size_t step;
+    int32_t *sums;
+} int8_panels;
+
+/* Four rows of a vector of columns, as they are packed, to the panels' step of k that `at` points to. */
+MLOPT_INLINE void int8_put(const int8_panels *to, size_t column, i32v four)
 {
-    uint8_t bytes[4 * f32_LANES] = {0};
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < columns; c++)
-            bytes[4 * c + r] = b[(ptrdiff_t)r * b_row + (ptrdiff_t)c * b_column];
-    return i32_load_bytes(bytes);
+    const size_t panel = column / TILE_COLUMNS, within = column - panel * TILE_COLUMNS;
+    int32_t *const sum = to->sums + column;
+    i32_store((int32_t *)(void *)(to->at + panel * to->step + 4 * within), four);
+    i32_store(sum, i32_dot(i32_load(sum), u8_split(i32_set1(0x01010101)), s8_split(four)));
 }
 
-/* The part of flip that belongs to so many rows and columns. */
-MLOPT_INLINE i32v int8_flip_of(size_t rows, size_t columns, i32v flip)
+/* Whole fours of k, rows contiguous, up to four panels side by side: line by line of B. */
+static void int8_pack_lines(size_t fours, size_t columns, const uint8_t *b, ptrdiff_t b_row, i32v flip,
+                            const int8_panels *panels)
 {
-    uint8_t bytes[4 * f32_LANES] = {0}, all[4 * f32_LANES];
-    memcpy(all, &flip, sizeof flip);
-    for (size_t c = 0; c < columns; c++)
-        memcpy(bytes + 4 * c, all + 4 * c, rows);
-    return i32_load_bytes(bytes);
-}
-
-/* flip: 0x80 in every byte where B is unsigned.  Rows behind k and columns behind n are zeros. */
-static void int8_pack_panel(size_t k, size_t columns, const uint8_t *b, ptrdiff_t b_row, ptrdiff_t b_column, i32v flip,
-                            int8_t *panel, int32_t *sums)
-{
-    const u8_operand ones = u8_split(i32_set1(0x01010101));
-    for (size_t v = 0; v < MLOPT_INT8_VECTORS; v++, panel += 4 * f32_LANES, sums += f32_LANES) {
-        const size_t first = v * f32_LANES;
-        const size_t wide = first >= columns ? 0 : mlopt_gemm_least(columns - first, f32_LANES);
-        const uint8_t *from = b + (ptrdiff_t)first * b_column;
-        int8_t *to = panel;
-        i32v sum = i32_load(sums);
-        size_t p = 0;
-        if (wide == f32_LANES && b_column == 1)
-            for (; p + 4 <= k; p += 4, from += 4 * b_row, to += 4 * TILE_COLUMNS) {
-                const i32v four = i32_xor(i32_interleave(from, from + b_row, from + 2 * b_row, from + 3 * b_row), flip);
-                i32_store((int32_t *)(void *)to, four);
-                sum = i32_dot(sum, ones, s8_split(four));
-            }
-        else if (wide == f32_LANES && b_row == 1)
-            for (; p + 4 * f32_LANES <= k; p += 4 * f32_LANES) {
-                f32v block[f32_LANES];
-                MLOPT_UNROLL_FULLY
-                for (size_t i = 0; i < f32_LANES; i++)
-                    block[i] = f32_from_int(i32_load_bytes(from + (ptrdiff_t)i * b_column));
-                f32_transpose(block);
-                for (size_t i = 0; i < f32_LANES; i++, to += 4 * TILE_COLUMNS) {
-                    const i32v four = i32_xor(f32_as_int(block[i]), flip);
-                    i32_store((int32_t *)(void *)to, four);
-                    sum = i32_dot(sum, ones, s8_split(four));
-                }
-                from += 4 * f32_LANES;
-            }
-        for (; p < k; p += 4, from += 4 * b_row, to += 4 * TILE_COLUMNS) {
-            const size_t rows = mlopt_gemm_least(k - p, 4);
-            const i32v flipped = int8_flip_of(rows, wide, flip);
-            const i32v four = i32_xor(int8_four_rows(from, b_row, b_column, rows, wide), flipped);
-            i32_store((int32_t *)(void *)to, four);
-            sum = i32_dot(sum, ones, s8_split(four));
+    int8_panels to = *panels;
+    for (size_t p = 0; p < fours; p++, b += 4 * b_row, to.at += 4 * TILE_COLUMNS) {
+        for (size_t line = 0; line < columns; line += 64)
+            for (int r = 0; r < 4; r++)
+                __builtin_prefetch(b + (INT8_PACK_AHEAD + r) * b_row + line);
+        for (size_t j = 0; j < columns; j += f32_LANES) {
+            const uint8_t *const at = b + j;
+            const size_t left = columns - j;
+            const i32v four = left < f32_LANES
+                                  ? i32_interleave_first(at, at + b_row, at + 2 * b_row, at + 3 * b_row, left)
+                                  : i32_interleave(at, at + b_row, at + 2 * b_row, at + 3 * b_row);
+            int8_put(&to, j, i32_xor(four, flip));
         }
-        i32_store(sums, sum);
     }
 }
 
-/* Any n columns of B as panels, `step` bytes from one to the next; their sums are added to `sums`. */
-static void int8_pack_panels(size_t k, size_t n, const uint8_t *b, ptrdiff_t b_row, ptrdiff_t b_column, int b_signed,
-                             int8_t *panels, size_t step, int32_t *sums)
+/* A vector of columns that are contiguous along k, from `column` on: blocks of as many fours as lanes are transposed.
+ */
+static void int8_pack_columns(size_t blocks, size_t column, const uint8_t *b, ptrdiff_t b_column, i32v flip,
+                              const int8_panels *panels)
 {
+    int8_panels to = *panels;
+    const uint8_t *from = b + (ptrdiff_t)column * b_column;
+    for (size_t p = 0; p < blocks; p++, from += 4 * f32_LANES) {
+        f32v block[f32_LANES];
+        MLOPT_UNROLL_FULLY
+        for (size_t i = 0; i < f32_LANES; i++)
+            block[i] = f32_from_int(i32_load_bytes(from + (ptrdiff_t)i * b_column));
+        f32_transpose(block);
+        MLOPT_UNROLL_FULLY
+        for (size_t i = 0; i < f32_LANES; i++, to.at += 4 * TILE_COLUMNS)
+            int8_put(&to, column, i32_xor(f32_as_int(block[i]), flip));
+    }
+}
+
+/* Columns `begin` to `end`, from step `first` of k on, byte by byte.  Rows behind k are zeros. */
+static void int8_pack_bytes(size_t first, size_t k, size_t begin, size_t end, const uint8_t *b, ptrdiff_t b_row,
+                            ptrdiff_t b_column, uint8_t flip, const int8_panels *panels)
+{
+    for (size_t p = first; p < k; p += 4) {
+        const int8_panels to = {panels->at + p * TILE_COLUMNS, panels->step, panels->sums};
+        const size_t rows = mlopt_gemm_least(k - p, 4);
+        for (size_t j = begin; j < end; j += f32_LANES) {
+            const uint8_t *const from = b + (ptrdiff_t)p * b_row + (ptrdiff_t)j * b_column;
+            const size_t wide = mlopt_gemm_least(end - j, f32_LANES);
+            uint8_t bytes[4 * f32_LANES] = {0};
+            for (size_t r = 0; r < rows; r++)
+                for (size_t c = 0; c < wide; c++)
+                    bytes[4 * c + r] = from[(ptrdiff_t)r * b_row + (ptrdiff_t)c * b_column] ^ flip;
+            int8_put(&to, j, i32_load_bytes(bytes));
+        }
+    }
+}
+
+/* Any n columns of B, 128 taken off where they are unsigned; their sums are added to those of the panels, which hold
+ * anything behind the last column. */
+static void int8_pack_panels(size_t k, size_t n, const uint8_t *b, ptrdiff_t b_row, ptrdiff_t b_column, int b_signed,
+                             const int8_panels *panels)
+{
+    const uint8_t one = b_signed ? 0 : 0x80;
     const i32v flip = i32_set1(b_signed ? 0 : (int32_t)0x80808080);
-    for (size_t j = 0; j < n; j += TILE_COLUMNS, panels += step)
-        int8_pack_panel(k, mlopt_gemm_least(n - j, TILE_COLUMNS), b + (ptrdiff_t)j * b_column, b_row, b_column, flip,
-                        panels, sums + j);
+    const size_t strip = 4 * TILE_COLUMNS; /* whole cache lines */
+    for (size_t j = 0; j < n; j += strip) {
+        const uint8_t *const from = b + (ptrdiff_t)j * b_column;
+        const size_t columns = mlopt_gemm_least(n - j, strip);
+        const int8_panels to = {panels->at + j / TILE_COLUMNS * panels->step, panels->step, panels->sums + j};
+        if (b_column == 1) {
+            int8_pack_lines(k / 4, columns, from, b_row, flip, &to);
+            int8_pack_bytes(k / 4 * 4, k, 0, columns, from, b_row, 1, one, &to);
+            continue;
+        }
+        const size_t whole = b_row == 1 ? columns / f32_LANES * f32_LANES : 0, blocks = k / (4 * f32_LANES);
+        for (size_t column = 0; column < whole; column += f32_LANES)
+            int8_pack_columns(blocks, column, from, b_column, flip, &to);
+        int8_pack_bytes(blocks * 4 * f32_LANES, k, 0, whole, from, b_row, b_column, one, &to);
+        int8_pack_bytes(0, k, whole, columns, from, b_row, b_column, one, &to);
+    }
 }
 
 size_t MLOPT_SYMBOL(gemm_pack, s8)(size_t k, size_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, int b_signed,
@@ -82,7 +111,8 @@ size_t MLOPT_SYMBOL(gemm_pack, s8)(size_t k, size_t n, const void *b, ptrdiff_t 
     if (packed) {
         int32_t *const sums = (int32_t *)(void *)(packed + deep * columns);
         memset(sums, 0, 4 * columns);
-        int8_pack_panels(k, n, b, b_row, b_column, b_signed, packed, deep * TILE_COLUMNS, sums);
+        const int8_panels panels = {packed, deep * TILE_COLUMNS, sums};
+        int8_pack_panels(k, n, b, b_row, b_column, b_signed, &panels);
     }
     return columns;
 }
