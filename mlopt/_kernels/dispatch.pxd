@@ -136,6 +136,7 @@ cdef extern from "signatures.h" nogil:
         ptrdiff_t a_row
         ptrdiff_t a_column
         bint a_signed
+        bint a_padded
         const void *b
         ptrdiff_t b_row
         ptrdiff_t b_column
@@ -155,6 +156,27 @@ cdef extern from "signatures.h" nogil:
     ctypedef void mlopt_int8_gemm_s8(const mlopt_int8_job *) noexcept
     ctypedef size_t mlopt_int8_pack_s8(size_t k, size_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_column,
                                        bint b_signed, int8_t *packed) noexcept
+    ctypedef struct mlopt_int8_layer:
+        size_t inputs
+        size_t outputs
+        const int8_t *packed
+        size_t packed_columns
+        int32_t *start
+        float *scale
+        const float *shift
+        mlopt_activation activation
+        float multiplier
+        int32_t zero
+        bint dynamic
+        const float *weight_scale
+        uint8_t *bytes
+        float *reals
+    ctypedef struct mlopt_int8_step:
+        pass
+    ctypedef size_t mlopt_int8_plan_s8(size_t, const mlopt_int8_layer *, mlopt_int8_step *) noexcept
+    ctypedef void mlopt_int8_run_s8(size_t, const mlopt_int8_step *, const float *, float *) noexcept
+    ctypedef void mlopt_int8_inputs_s8(size_t, const mlopt_int8_layer *, const float *, size_t, uint8_t *,
+                                       size_t) noexcept
 
     # strassen
     ctypedef struct mlopt_matrix_f32:
@@ -223,6 +245,9 @@ cdef extern from "dispatch.h" nogil:
         # int8
         mlopt_int8_gemm_s8 *gemm_s8
         mlopt_int8_pack_s8 *gemm_pack_s8
+        mlopt_int8_plan_s8 *chain_plan_s8
+        mlopt_int8_run_s8 *chain_run_s8
+        mlopt_int8_inputs_s8 *chain_inputs_s8
         # strassen
         mlopt_matrix_sum_f32 *matrix_add_f32
         mlopt_matrix_sum_f64 *matrix_add_f64

@@ -333,6 +333,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
 
     job.a = cnp.PyArray_DATA(rows)
     job.a_row, job.a_column = cnp.PyArray_STRIDE(rows, 0), cnp.PyArray_STRIDE(rows, 1)
+    job.a_padded = False
     job.c, job.c_row = cnp.PyArray_DATA(result), job.n
     job.packed = NULL
     job.packed_first = job.packed_columns = 0

@@ -128,7 +128,7 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
 {
     const size_t k = job->k, deep = mlopt_int8_round(k, 4), kc = mlopt_int8_kc(job->blocks, k);
     const size_t nc = mlopt_int8_nc(job->blocks, job->n, k), mc = mlopt_int8_mc(job->blocks, job->m, job->n, k);
-    const int pack_a = job->a_signed || job->a_column != 1 || k % 4 != 0;
+    const int pack_a = job->a_signed || job->a_column != 1 || (k % 4 != 0 && !job->a_padded);
     const int pack_now = pack_a && (mc < job->m || j == 0); /* all of it stays for the columns to come */
     const size_t a_bytes = mlopt_int8_a_bytes(job->blocks, job->m, job->n, k);
     int8_t *const panels = (int8_t *)workspace;

@@ -19,4 +19,5 @@
 #include "tile.h"
 #include "finish.h"
 #include "gemm.h"
+#include "chain.h"
 #include "limit.h"

@@ -28,6 +28,8 @@
 
 #include "../gemm/gemm.h"
 
+#include <math.h>
+
 #define MLOPT_INT8_ACCUMULATORS 12
 /* 192 chains (12 registers of 16 lanes; narrower tiers make several passes), four multiply-adds each */
 #define MLOPT_INT8_LIMIT_CHAINS ((size_t)192)
@@ -85,6 +87,21 @@ static inline size_t mlopt_int8_workspace_bytes(const mlopt_gemm_blocks *blocks,
     const size_t kc = mlopt_int8_kc(blocks, k), nc = mlopt_int8_nc(blocks, n, k);
     const size_t kept = mlopt_int8_keeps_sums(blocks, kind, k) ? m * nc : 0;
     return kc * nc + mlopt_int8_a_bytes(blocks, m, n, k) + 4 * (2 * nc + mlopt_int8_round(m, 16) + kept);
+}
+
+/* The zero point, the scale and its inverse of unsigned bytes for a range that includes 0; an empty or infinite one has
+ * scale 1. */
+static inline int32_t mlopt_int8_range(float low, float high, float *multiplier, float *scale)
+{
+    const float unit = (high - low) / 255;
+    if (!(unit > 0) || !(unit <= 3.4e38f) || !(1 / unit <= 3.4e38f)) {
+        *multiplier = *scale = 1;
+        return 0;
+    }
+    *scale = unit;
+    *multiplier = 1 / unit;
+    const float zero = -low / unit;
+    return (int32_t)(zero > 255 ? 255 : nearbyintf(zero));
 }
 
 #endif

@@ -95,3 +95,62 @@ void MLOPT_SYMBOL(gemm, s8)(const mlopt_int8_job *job)
             put(job, i, j, (int32_t)sum);
         }
 }
+
+static uint8_t as_byte(float x, float multiplier, int32_t zero)
+{
+    x *= multiplier;
+    const float low = (float)-zero, high = (float)(255 - zero);
+    x = x > low ? x : low; /* a NaN becomes the lowest */
+    x = x < high ? x : high;
+    return (uint8_t)((int32_t)nearbyintf(x) + zero);
+}
+
+/* A step is a layer. */
+static void run_layer(const mlopt_int8_step *step, const float *x, float *out)
+{
+    const mlopt_int8_layer *const l = step->layer;
+    float multiplier = l->multiplier, scale = 1;
+    int32_t zero = l->zero;
+    if (l->dynamic) {
+        float low = 0, high = 0;
+        for (size_t i = 0; i < l->inputs; i++) {
+            low = x[i] < low ? x[i] : low;
+            high = x[i] > high ? x[i] : high;
+        }
+        zero = mlopt_int8_range(low, high, &multiplier, &scale);
+    }
+    for (size_t i = 0; i < l->inputs; i++)
+        l->bytes[i] = as_byte(x[i], multiplier, zero);
+    for (size_t j = 0; j < l->outputs; j++) {
+        uint32_t sum = l->dynamic ? 0 : (uint32_t)l->start[j];
+        for (size_t p = 0; p < l->inputs; p++)
+            sum += (uint32_t)((l->bytes[p] - (l->dynamic ? zero : 0)) * l->packed[p * l->packed_columns + j]);
+        const float unit = l->dynamic ? scale * l->weight_scale[j] : l->scale[j];
+        float *const to = out + j;
+        *to = activated((float)(int32_t)sum * unit + l->shift[j], l->activation);
+    }
+}
+
+size_t MLOPT_SYMBOL(chain_plan, s8)(size_t count, const mlopt_int8_layer *layers, mlopt_int8_step *steps)
+{
+    for (size_t i = 0; steps && i < count; i++)
+        steps[i] = (mlopt_int8_step){.run = run_layer,
+                                     .layer = layers + i,
+                                     .x = i ? layers[i - 1].reals : NULL,
+                                     .out = i + 1 < count ? layers[i].reals : NULL};
+    return count;
+}
+
+void MLOPT_SYMBOL(chain_run, s8)(size_t count, const mlopt_int8_step *steps, const float *x, float *out)
+{
+    for (size_t i = 0; i < count; i++)
+        steps[i].run(steps + i, steps[i].x ? steps[i].x : x, steps[i].out ? steps[i].out : out);
+}
+
+void MLOPT_SYMBOL(chain_inputs, s8)(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                    uint8_t *out, size_t out_row)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < layer->inputs; j++)
+            out[i * out_row + j] = as_byte(x[i * x_row + j], layer->multiplier, layer->zero);
+}
