@@ -211,6 +211,17 @@ typedef void mlopt_standard_spans_f64(size_t n, const double *statistics, size_t
 
 /* int8: products of bytes with 32-bit sums (int8/int8.h) */
 typedef int32_t mlopt_limit_int8_s8(size_t n, const uint8_t *x, const int8_t *y);
+/* float32 to bytes and back; limits are the lowest and the highest byte, as numbers.  In rows, every column has a scale
+ * and a zero point of its own. */
+typedef void mlopt_quantize_f32(size_t n, const float *x, float scale, int32_t zero_point, const int32_t *limits,
+                                uint8_t *out);
+typedef void mlopt_quantize_columns_f32(size_t rows, size_t columns, const float *x, size_t x_row, const float *scale,
+                                        const int32_t *zero_point, const int32_t *limits, uint8_t *out, size_t out_row);
+typedef void mlopt_dequantize_f32(size_t n, const uint8_t *x, float scale, int32_t zero_point, int is_signed,
+                                  float *out);
+typedef void mlopt_dequantize_columns_f32(size_t rows, size_t columns, const uint8_t *x, size_t x_row,
+                                          const float *scale, const int32_t *zero_point, int is_signed, float *out,
+                                          size_t out_row);
 
 /* bf16: bfloat16 as its 16 bits, products with float32 sums (bf16/bf16.h) */
 typedef float mlopt_limit_bf16_bf16(size_t n, const uint16_t *x, const uint16_t *y);

@@ -3,3 +3,4 @@
 #include "../simd/int8.h"
 
 #include "limit.h"
+#include "quantize.h"
