@@ -196,6 +196,16 @@ cdef object checked_zero_point(object zero_point, int type_num, object axis, tup
     return given.astype(dtype) if given.ndim else byte_scalar(type_num, given)
 
 
+cdef object checked_index(object part):
+    try:
+        if not isinstance(part, (bool, np.bool_)):
+            return operator.index(part)
+    except TypeError:
+        pass
+    raise TypeError("indices of a QuantizedArray must be integers, slices, ellipsis (`...`) or None, "
+                    f"not {type(part).__name__}")
+
+
 cdef class QuantizedArray:
     """An array of bytes that stand for real numbers: ``(data - zero_point) * scale``.
 
@@ -339,18 +349,16 @@ cdef class QuantizedArray:
 
     def __getitem__(self, key):
         """A view of some of the elements, by integers, slices, an ellipsis and None."""
-        keys = key if isinstance(key, tuple) else (key,)
-        taken = 0
-        for part in keys:
-            if part is None or part is Ellipsis:
-                continue
-            if not isinstance(part, slice) and (isinstance(part, (bool, np.bool_)) or not hasattr(part, "__index__")):
-                raise TypeError("indices of a QuantizedArray must be integers, slices, ellipsis (`...`) or None, "
-                                f"not {type(part).__name__}")
-            taken += 1
+        keys, taken = [], 0
+        for part in key if isinstance(key, tuple) else (key,):
+            if part is not None and part is not Ellipsis:
+                taken += 1
+                if not isinstance(part, slice):
+                    part = checked_index(part)
+            keys.append(part)
         if Ellipsis not in keys:
-            keys += (Ellipsis,)
-        data = self.data[keys]
+            keys.append(Ellipsis)
+        data = self.data[tuple(keys)]
         if self.axis is None:
             return make(data, self.scale, self.zero_point, None)
         cdef int place = 0, new_place = 0
@@ -381,6 +389,12 @@ cdef class QuantizedArray:
         if self.data.ndim == 0:
             raise TypeError("iteration over a QuantizedArray without dimensions")
         return (self[i] for i in range(self.data.shape[0]))
+
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
 
     def __reduce__(self):
         return QuantizedArray, (np.ascontiguousarray(self.data) if self.data.ndim else self.data.copy(),
@@ -539,8 +553,8 @@ cdef int find_ranges(cnp.ndarray source, int axis, float *low, float *high) exce
     return 0
 
 
-cdef QuantizedArray quantize_given(cnp.ndarray source, object out, int type_num, object symmetric, object scale,
-                                   object zero_point, int axis, bint narrow):
+cdef QuantizedArray quantize_given(cnp.ndarray source, object out, int type_num, bint symmetric, object scale,
+                                   object zero_point, int axis):
     cdef float scale_number
     cdef int32_t zero_number
     cdef cnp.ndarray flat_scales, wide_zeros
@@ -550,13 +564,15 @@ cdef QuantizedArray quantize_given(cnp.ndarray source, object out, int type_num,
     if zero_point is None:
         zero_point = 128 if symmetric and type_num == cnp.NPY_UBYTE else 0
     zero_point = checked_zero_point(zero_point, type_num, channel_axis, shape)
+    if symmetric and np.any(zero_point != lowest_of(type_num) + 128):
+        raise ValueError(f"zero_point is {zero_point}, and symmetric is True; expected {lowest_of(type_num) + 128}")
     if axis < 0:
         scale_number, zero_number = scale, zero_point
-        data = quantized(source, out, type_num, &scale_number, &zero_number, -1, narrow)
+        data = quantized(source, out, type_num, &scale_number, &zero_number, -1, symmetric)
     else:
         flat_scales, wide_zeros = scale, zero_point.astype(np.int32)
         data = quantized(source, out, type_num, <const float *>cnp.PyArray_DATA(flat_scales),
-                         <const int32_t *>cnp.PyArray_DATA(wide_zeros), axis, narrow)
+                         <const int32_t *>cnp.PyArray_DATA(wide_zeros), axis, symmetric)
     return make(data, scale, zero_point, channel_axis)
 
 
@@ -611,7 +627,7 @@ def quantize(x, *, dtype="int8", symmetric=None, axis=None, scale=None, zero_poi
     symmetric : bool, optional
         Whether the zero point is the middle (0 for int8, 128 for uint8) and the range is symmetric about zero, of
         255 bytes: [-127, 127] for int8. Otherwise all 256 bytes stand for the range of `x`, which is widened to hold
-        zero. By default, True for int8 and False for uint8.
+        zero. By default, True for int8 and False for uint8; with a `scale`, all bytes and any `zero_point`.
     axis : int, optional
         The axis along which every channel has a scale of its own; None for one scale.
     scale : float or array_like, shape (channels,), optional
@@ -646,8 +662,9 @@ def quantize(x, *, dtype="int8", symmetric=None, axis=None, scale=None, zero_poi
     -----
     Numbers are divided by the scale and rounded to the nearest integer, ties to even: the bits of ONNX's QuantizeLinear
     on every tier. A number in the range comes back within scale / 2, zero exactly. What is outside saturates,
-    infinities too; NaN becomes the lowest byte. Where all numbers of a channel are zero, its scale is 1; no scale that is computed
-    is below the smallest normal float32. Time is linear in the size; the GIL is released from 16384 elements on.
+    infinities too; NaN becomes the lowest byte. Where all numbers of a channel are zero, its scale is 1; no scale that
+    is computed is below the smallest normal float32. Time is linear in the size; the GIL is released from 16384
+    elements on.
 
     Ranges, symmetric and affine: R. Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference"
     (arXiv 1806.08342), sections 2 and 3.
@@ -672,7 +689,7 @@ def quantize(x, *, dtype="int8", symmetric=None, axis=None, scale=None, zero_poi
         if overlap(out, source):
             source = source.copy()
     if scale is not None:
-        return quantize_given(source, out, type_num, symmetric, scale, zero_point, place, False)
+        return quantize_given(source, out, type_num, symmetric is not None and symmetric, scale, zero_point, place)
     if zero_point is not None:
         raise ValueError("zero_point is given, and scale is not; expected both or none")
     if calibration == "minmax":
@@ -682,7 +699,7 @@ def quantize(x, *, dtype="int8", symmetric=None, axis=None, scale=None, zero_poi
     number_type = _INT8 if type_num == cnp.NPY_BYTE else _UINT8
     scale, zero_point = calibrations.parameters_of(source, calibration, number_type, middle,
                                                    None if place < 0 else place)
-    return quantize_given(source, out, type_num, False, scale, zero_point, place, middle)
+    return quantize_given(source, out, type_num, middle, scale, zero_point, place)
 
 
 def dynamic_quantize(x, out=None):
