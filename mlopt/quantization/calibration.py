@@ -248,7 +248,7 @@ class MSE(_OfHistogram):
     >>> x = np.random.default_rng(0).laplace(size=100_000)
     >>> low, high = mlopt.quantization.MSE().update(x).range()
     >>> print(f"{x.max():.1f} {high:.1f}")
-    11.9 9.0
+    11.9 10.3
     """
 
     def __init__(self, candidates: int = 100, bins: int = 2048) -> None:
