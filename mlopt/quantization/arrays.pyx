@@ -34,6 +34,7 @@ cdef extern from "walk.h" nogil:
 cdef enum:
     RELEASE_GIL = 16384
 
+_Float32 = np.float32
 _INT8, _UINT8, _FLOAT32 = np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.float32)
 
 
@@ -58,9 +59,18 @@ cdef inline int32_t lowest_of(int type_num) noexcept:
     return -128 if type_num == cnp.NPY_BYTE else 0
 
 
-# A number as a NumPy scalar of a byte type, and a float.
+# Numbers as NumPy's scalars, of the types of these.
+cdef cnp.ndarray _a_float, _an_int8, _a_uint8
+_a_float, _an_int8, _a_uint8 = np.zeros((), np.float32), np.zeros((), np.int8), np.zeros((), np.uint8)
+
+
 cdef inline object byte_scalar(int type_num, int32_t number):
-    return np.int8(number) if type_num == cnp.NPY_BYTE else np.uint8(number)
+    cdef uint8_t byte = <uint8_t>number
+    return cnp.PyArray_ToScalar(&byte, _an_int8 if type_num == cnp.NPY_BYTE else _a_uint8)
+
+
+cdef inline object float_scalar(float number):
+    return cnp.PyArray_ToScalar(&number, _a_float)
 
 
 # The channels' place in an array of ndim dimensions, or -1 for None.
@@ -147,10 +157,10 @@ cdef inline bint direct(cnp.ndarray out, cnp.ndarray source) noexcept:
 # Scales as the caller gave them: a float32, or a vector of them.
 cdef object checked_scale(object scale, object axis, tuple shape):
     cdef float number
-    if axis is None and isinstance(scale, (float, np.float32)):
+    if axis is None and isinstance(scale, (float, _Float32)):
         number = scale
         if number > 0 and isfinite(number):
-            return scale if isinstance(scale, np.float32) else np.float32(number)
+            return scale if type(scale) is _Float32 else float_scalar(number)
     given = np.asarray(scale)
     if given.dtype.kind not in "iuf":
         raise TypeError(f"scale has elements of type {given.dtype}; expected real numbers")
@@ -590,7 +600,7 @@ cdef QuantizedArray quantize_to_range(cnp.ndarray source, object out, int type_n
         if not isfinite(scale):
             raise ValueError(f"x has numbers from {low} to {high}: the difference is beyond float32")
         data = quantized(source, out, type_num, &scale, &zero, -1, scheme == SYMMETRIC)
-        return make(data, np.float32(scale), byte_scalar(type_num, zero), None)
+        return make(data, float_scalar(scale), byte_scalar(type_num, zero), None)
     lows, highs = np.empty((2, cnp.PyArray_DIM(source, axis)), np.float32)
     find_ranges(source, axis, <float *>cnp.PyArray_DATA(lows), <float *>cnp.PyArray_DATA(highs))
     scales, zero_points = lows, np.empty(cnp.PyArray_DIM(lows, 0), np.int32)  # a range gives way to its scale
@@ -611,7 +621,7 @@ def range_parameters(double low, double high, dtype, bint symmetric):
     cdef float scale
     cdef int32_t zero
     mlopt_choose(scheme, min(low, 0.0), max(high, 0.0), lowest_of(type_num), &scale, &zero)
-    return np.float32(scale), byte_scalar(type_num, zero)
+    return float_scalar(scale), byte_scalar(type_num, zero)
 
 
 def quantize(x, *, dtype="int8", symmetric=None, axis=None, scale=None, zero_point=None, calibration="minmax",

@@ -106,10 +106,9 @@ static inline void mlopt_column_ranges(const mlopt_channels *a, size_t rows, siz
     }
 }
 
-/* Widens low and high of every channel to what is in the array. */
+/* Widens low and high of every channel to what is in the array; they are NaN or infinite where that is not finite. */
 static inline void mlopt_channel_ranges(const mlopt_channels *a, const float *x, float *low, float *high)
 {
-    enum { BLOCK = 4096 }; /* the second look at it is in the nearest cache */
     const size_t c = a->channels;
     if (a->inner == 1 && c > 1) {
         const size_t times = mlopt_rows_in_one(a), whole = a->outer / times;
@@ -119,10 +118,7 @@ static inline void mlopt_channel_ranges(const mlopt_channels *a, const float *x,
     }
     for (size_t i = 0; i < a->outer; i++)
         for (size_t j = 0; j < c; j++, x += a->inner)
-            for (size_t k = 0; k < a->inner; k += BLOCK) {
-                const size_t n = a->inner - k < BLOCK ? a->inner - k : BLOCK;
-                mlopt_widen(&low[j], &high[j], a->table->min_f32(n, x + k), a->table->max_f32(n, x + k));
-            }
+            a->table->range_f32(a->inner, x, &low[j], &high[j]);
 }
 
 /* How a range of numbers becomes a scale and a zero point, for bytes from `lowest` to lowest + 255. */

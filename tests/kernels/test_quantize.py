@@ -51,6 +51,33 @@ def numbers(n, seed=0):
     return x
 
 
+@pytest.mark.parametrize("n", SIZES)
+def test_range(tier, n):
+    rng = np.random.default_rng(n)
+    x = guarded(rng.standard_normal(n).astype(np.float32) * 3)
+    for low, high in ((0, 0), (-0.5, 0.25), (2, 2), (-100, 100)):
+        ends = np.array([low, high], np.float32)
+        Kernel("range", "f32", tier)((n,), x, ends[:1], ends[1:])
+        expected = np.float32([low, high]) if n == 0 else [min(x.min(), low), max(x.max(), high)]
+        np.testing.assert_array_equal(ends, np.float32(expected))
+
+
+@pytest.mark.parametrize("n", [1, 16, 17, 64, 65, 200])
+def test_range_of_numbers_that_are_not_finite(tier, n):
+    for bad in (np.nan, -np.nan, np.inf, -np.inf):
+        for place in range(n):
+            x = np.ones(n, np.float32)
+            x[place] = bad
+            ends = np.zeros(2, np.float32)
+            Kernel("range", "f32", tier)((n,), x, ends[:1], ends[1:])
+            assert np.isnan(ends).all()
+    x = np.full(n, np.finfo(np.float32).max)
+    x[::2] *= -1
+    ends = np.zeros(2, np.float32)
+    Kernel("range", "f32", tier)((n,), x, ends[:1], ends[1:])
+    assert ends.tolist() == [-np.finfo(np.float32).max, np.finfo(np.float32).max if n > 1 else 0]
+
+
 def quantize(tier, x, scale, zero_point, limits, out):
     zero, ends = np.array([zero_point], np.int32), np.array(limits, np.int32)
     Kernel("quantize", "f32", tier)((x.size,), x, zero, ends, out, number=float(scale))

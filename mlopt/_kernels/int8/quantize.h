@@ -1,7 +1,47 @@
 /* float32 to bytes and back. */
 
-/* MLOPT_INT8_LIMIT below any zero point's reach: where a byte's limits are taken as integers, floats only have to stay
- * within what i32_round takes. */
+#define RANGE_VECTORS 4
+
+void MLOPT_SYMBOL(range, f32)(size_t n, const float *x, float *low, float *high)
+{
+    f32v least[RANGE_VECTORS], largest[RANGE_VECTORS], nothing[RANGE_VECTORS]; /* sums of 0 x: 0, or NaN */
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < RANGE_VECTORS; j++) {
+        least[j] = f32_set1(*low);
+        largest[j] = f32_set1(*high);
+        nothing[j] = f32_zero();
+    }
+    size_t i = 0;
+    for (; i + RANGE_VECTORS * f32_LANES <= n; i += RANGE_VECTORS * f32_LANES) {
+        MLOPT_UNROLL_FULLY
+        for (int j = 0; j < RANGE_VECTORS; j++) {
+            const f32v v = f32_load(x + i + (size_t)j * f32_LANES);
+            least[j] = f32_min(v, least[j]);
+            largest[j] = f32_max(v, largest[j]);
+            nothing[j] = f32_fma(v, f32_zero(), nothing[j]);
+        }
+    }
+    MLOPT_UNROLL_FULLY
+    for (int j = 1; j < RANGE_VECTORS; j++) {
+        least[0] = f32_min(least[0], least[j]);
+        largest[0] = f32_max(largest[0], largest[j]);
+        nothing[0] = f32_add(nothing[0], nothing[j]);
+    }
+    for (; i < n; i += f32_LANES) {
+        const f32v v = f32_load_first_or(x + i, n - i < f32_LANES ? n - i : f32_LANES, f32_set1(*low));
+        least[0] = f32_min(v, least[0]);
+        largest[0] = f32_max(v, largest[0]);
+        nothing[0] = f32_fma(v, f32_zero(), nothing[0]);
+    }
+    const float not_finite = f32_reduce_add(nothing[0]);
+    *low = f32_reduce_min(least[0]) + not_finite;
+    *high = f32_reduce_max(largest[0]) + not_finite;
+}
+
+#undef RANGE_VECTORS
+
+/* Below and above any zero point's reach: where a byte's limits are taken as integers, floats only have to stay within
+ * what i32_round takes. */
 #define MLOPT_QUANTIZE_FAR 1024.0f
 
 /* NaN to the lower limit: max and min return their second operand then. */

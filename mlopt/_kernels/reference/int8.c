@@ -17,6 +17,18 @@ int32_t MLOPT_SYMBOL(limit_int8, s8)(size_t n, const uint8_t *x, const int8_t *y
     return (int32_t)total;
 }
 
+void MLOPT_SYMBOL(range, f32)(size_t n, const float *x, float *low, float *high)
+{
+    int finite = 1;
+    for (size_t i = 0; i < n; i++) {
+        finite &= isfinite(x[i]) != 0;
+        *low = x[i] < *low ? x[i] : *low;
+        *high = x[i] > *high ? x[i] : *high;
+    }
+    if (!finite)
+        *low = *high = NAN;
+}
+
 static uint8_t quantized(float x, float scale, int32_t zero_point, const int32_t *limits)
 {
     const float low = (float)(limits[0] - zero_point), high = (float)(limits[1] - zero_point);
