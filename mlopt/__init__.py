@@ -4,7 +4,7 @@ import importlib as _importlib
 import importlib.util as _importlib_util
 import typing as _typing
 
-from mlopt import concurrent, features, linalg, memory, nn
+from mlopt import concurrent, features, linalg, memory, nn, quantization
 from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
 from mlopt._kernels.flags import current_flags, flags
@@ -20,6 +20,7 @@ from mlopt.memory import (
     ones_aligned,
     zeros_aligned,
 )
+from mlopt.quantization import QuantizedArray, dequantize, quantize
 from mlopt.runtime import config_info, runtime_info, show_config, show_runtime
 from mlopt.vector.reductions import argmax, logsumexp, max, mean, min, norm, softmax, sum, var
 from mlopt.vector.ufuncs import (
@@ -57,6 +58,7 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "QuantizedArray",
     "add",
     "aligned_allocations",
     "argmax",
@@ -67,6 +69,7 @@ __all__ = [
     "config_info",
     "current_flags",
     "current_isa",
+    "dequantize",
     "divide",
     "dot",
     "empty_aligned",
@@ -93,6 +96,8 @@ __all__ = [
     "nn",
     "norm",
     "ones_aligned",
+    "quantization",
+    "quantize",
     "relu",
     "runtime_info",
     "set_num_threads",

@@ -105,6 +105,19 @@ def _matrix_sum(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     return Problem((5, n, n % 2), [x, y, np.empty_like(x)], outputs=(2,))
 
 
+def _bytes(n: int, zero_point: int) -> list[NDArray[Any]]:
+    return [np.array([zero_point], np.int32), np.array([-128, 127], np.int32), np.empty(n, np.int8)]
+
+
+def _quantize(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    return Problem((n,), [draw(n), *_bytes(n, 3)], outputs=(3,), number=1 / 32)
+
+
+def _dequantize(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    q = np.clip(np.rint(16 * draw(n)), -128, 127).astype(np.int8)
+    return Problem((n, 0, 1), [q, *_bytes(n, -5)[:1], np.empty(n, np.float32)], outputs=(2,), number=1 / 32)
+
+
 def _winograd(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     operands = [draw(5 * n) for _ in range(7)]
     size = np.abs(operands).sum(axis=0)
@@ -117,7 +130,7 @@ GEMM_WORKSPACE = 2 << 20  # bytes; for the blocks that invoke.h calls with
 SIGNATURES = {
     "unary": _unary, "binary": _binary, "ternary": _ternary, "row": _row, "axpy": _axpy, "scale": _scale,
     "reduce": _reduce, "argreduce": _reduce, "dot": _dot, "moments": _moments,
-    "gemm": _gemm, "matrix_sum": _matrix_sum, "winograd": _winograd,
+    "gemm": _gemm, "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
 }  # fmt: skip
 # kernels whose domain is not the whole line
 DOMAINS = {"log": _positive, "sqrt": _positive}

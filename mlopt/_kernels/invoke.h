@@ -101,6 +101,19 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE_RESULT(limit_int8, s8, (n, (const uint8_t *)p[0], p[1]))                                                    \
     INVOKE_RESULT(limit_bf16, bf16, (n, p[0], p[1]))
 
+/* float32 to bytes and back: the scale is c->number, or operand 1; whether bytes are signed is dims[2] */
+#define MLOPT_INVOCATIONS_BYTES                                                                                        \
+    INVOKE(range, f32, (n, p[0], p[1], p[2]))                                                                          \
+    INVOKE(quantize, f32,                                                                                              \
+           (n, p[0], (float)c->number, *(const int32_t *)(void *)p[1], (const int32_t *)(void *)p[2], (void *)p[3]))   \
+    INVOKE(quantize_columns, f32,                                                                                      \
+           (n, m, p[0], step[0], p[1], (const int32_t *)(void *)p[2], (const int32_t *)(void *)p[3], (void *)p[4],     \
+            step[4]))                                                                                                  \
+    INVOKE(dequantize, f32,                                                                                            \
+           (n, (const void *)p[0], (float)c->number, *(const int32_t *)(void *)p[1], (int)c->dims[2], p[2]))           \
+    INVOKE(dequantize_columns, f32,                                                                                    \
+           (n, m, (const void *)p[0], step[0], p[1], (const int32_t *)(void *)p[2], (int)c->dims[2], p[3], step[3]))
+
 typedef void mlopt_invoker(void *kernel, mlopt_call *call);
 
 #define INVOKE(signature, type, arguments)                                                                             \
@@ -127,6 +140,7 @@ MLOPT_INVOCATIONS(float, f32)
 MLOPT_INVOCATIONS(double, f64)
 MLOPT_INVOCATIONS_F64
 MLOPT_INVOCATIONS_SHORT
+MLOPT_INVOCATIONS_BYTES
 #undef INVOKE
 #undef INVOKE_RESULT
 
@@ -141,6 +155,7 @@ static inline mlopt_invoker *mlopt_find_invoker(const mlopt_kernel_info *info)
     MLOPT_INVOCATIONS(double, f64)
     MLOPT_INVOCATIONS_F64
     MLOPT_INVOCATIONS_SHORT
+    MLOPT_INVOCATIONS_BYTES
 #undef INVOKE
 #undef INVOKE_RESULT
     return NULL;

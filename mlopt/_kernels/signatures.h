@@ -257,6 +257,19 @@ typedef void mlopt_int8_gemm_s8(const mlopt_int8_job *job);
 typedef size_t mlopt_int8_pack_s8(size_t k, size_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, int b_signed,
                                   int8_t *packed);
 typedef int32_t mlopt_limit_int8_s8(size_t n, const uint8_t *x, const int8_t *y);
+/* float32 to bytes and back; limits are the lowest and the highest byte, as numbers.  In rows, every column has a scale
+ * and a zero point of its own. */
+/* widens [low, high] to hold x; both NaN where a number is not finite */
+typedef void mlopt_range_f32(size_t n, const float *x, float *low, float *high);
+typedef void mlopt_quantize_f32(size_t n, const float *x, float scale, int32_t zero_point, const int32_t *limits,
+                                uint8_t *out);
+typedef void mlopt_quantize_columns_f32(size_t rows, size_t columns, const float *x, size_t x_row, const float *scale,
+                                        const int32_t *zero_point, const int32_t *limits, uint8_t *out, size_t out_row);
+typedef void mlopt_dequantize_f32(size_t n, const uint8_t *x, float scale, int32_t zero_point, int is_signed,
+                                  float *out);
+typedef void mlopt_dequantize_columns_f32(size_t rows, size_t columns, const uint8_t *x, size_t x_row,
+                                          const float *scale, const int32_t *zero_point, int is_signed, float *out,
+                                          size_t out_row);
 
 /* A chain of quantised layers for one sample: see int8/int8.h. */
 typedef struct mlopt_int8_layer {
@@ -294,8 +307,8 @@ typedef struct mlopt_int8_step {
 typedef size_t mlopt_int8_plan_s8(size_t count, const mlopt_int8_layer *layers, mlopt_int8_step *steps);
 typedef void mlopt_int8_run_s8(size_t count, const mlopt_int8_step *steps, const float *x, float *out);
 /* rows of real numbers to bytes, as the layer's inputs, which are not dynamic; out_row at least round(inputs, 4) */
-typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row, uint8_t *out,
-                                  size_t out_row);
+typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                  uint8_t *out, size_t out_row);
 
 /* bf16: bfloat16 as its 16 bits, products with float32 sums (bf16/bf16.h) */
 typedef float mlopt_limit_bf16_bf16(size_t n, const uint16_t *x, const uint16_t *y);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -132,7 +133,7 @@ def quantize_mlp(model: MLP, calibration: ArrayLike | None, mode: str, method: s
         layers.append(
             QuantizedLayer(packed.data, packed.scale, np.array(bias, np.float32), activation, float(scale), int(zero))
         )
-    return QuantizedMLP(layers, output=model.output, mode=mode, source=model)
+    return QuantizedMLP(layers, output=model.output, mode=mode, source=copy.copy(model))
 
 
 def checked_samples(name: str, X: ArrayLike | None, inputs: int) -> Floats:
@@ -245,9 +246,7 @@ class QuantizationReport:
         if self.agreement is not None:
             lines.append(f"same class   {100 * self.agreement:.2f} %")
         if self.score is not None and self.score_change is not None:
-            lines.append(
-                f"{self.metric:12} {self.score:.4f} -> {self.quantized_score:.4f} ({self.score_change:+.4f})"
-            )
+            lines.append(f"{self.metric:12} {self.score:.4f} -> {self.quantized_score:.4f} ({self.score_change:+.4f})")
         for i, layer in enumerate(self.layers):
             lines.append(
                 f"layer {i:<6} max error {layer.max_error:.4g}, mean {layer.mean_error:.4g}, "

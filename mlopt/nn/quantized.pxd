@@ -12,6 +12,7 @@ cdef class Chain:
     cdef unsigned long owner        # the thread it belongs to, 0 for none
     cdef size_t count
     cdef cnp.ndarray layers_memory, steps_memory, scratch
+    cdef list kept                  # the packed layers that it points into
     cdef const mlopt_int8_layer *layers
     cdef const mlopt_int8_step *steps
 

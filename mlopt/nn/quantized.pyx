@@ -188,7 +188,7 @@ cdef class QuantizedMLP:
             layers[i].packed = <int8_t *>cnp.PyArray_DATA(data)
             layers[i].packed_columns = columns
             layers[i].shift = <float *>cnp.PyArray_DATA(shift)
-            layers[i].activation = ACTIVATIONS[layer.activation]
+            layers[i].activation = ACTIVATIONS.index(layer.activation)
             layers[i].dynamic = self.dynamic
             layers[i].zero = layer.input_zero_point
             layers[i].multiplier = 1 / np.float32(layer.input_scale)
@@ -205,8 +205,7 @@ cdef class QuantizedMLP:
         chain.steps_memory = vector(table.chain_plan_s8(count, layers, NULL) * sizeof(mlopt_int8_step), cnp.NPY_UINT8)
         chain.steps = <mlopt_int8_step *>cnp.PyArray_DATA(chain.steps_memory)
         chain.count = table.chain_plan_s8(count, layers, <mlopt_int8_step *>chain.steps)
-        chain.table = table
-        self.main = self.main if chain is not self.main else chain
+        chain.kept, chain.table = packed, table
         return 0
 
     cdef Chain here(self, const mlopt_kernels *table):
@@ -284,13 +283,10 @@ cdef class QuantizedMLP:
             X = np.require(array, np.float32, ["C", "A"])
         x = <cnp.ndarray>X
         cdef int ndim = cnp.PyArray_NDIM(x)
-        cdef size_t inputs = self.given_inputs()
+        cdef size_t inputs = self.main.layers[0].inputs
         if not (1 <= ndim <= 2) or <size_t>cnp.PyArray_DIM(x, ndim - 1) != inputs:
             raise ValueError(f"{name} must have shape ({inputs},) or (samples, {inputs}), got {np.shape(x)}")
         return x
-
-    cdef inline size_t given_inputs(self) noexcept:
-        return self.main.layers[0].inputs
 
     cdef cnp.ndarray result(self, out, cnp.ndarray x):
         cdef cnp.npy_intp shape[2]

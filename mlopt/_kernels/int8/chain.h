@@ -107,8 +107,9 @@ MLOPT_INLINE void int8_dense(const size_t vectors, const size_t sets, const mlop
     EACH_SUM(BEGIN)
 #undef BEGIN
     /* sum s: vector s % vectors of step s / vectors */
-#define AT(s) (b + (s) / vectors * 4 * TILE_COLUMNS + (s) % vectors / MLOPT_INT8_VECTORS * panel +                     \
-               (s) % vectors % MLOPT_INT8_VECTORS * 4 * f32_LANES)
+#define AT(s)                                                                                                          \
+    (b + (s) / vectors * 4 * TILE_COLUMNS + (s) % vectors / MLOPT_INT8_VECTORS * panel +                               \
+     (s) % vectors % MLOPT_INT8_VECTORS * 4 * f32_LANES)
 #define ADD(s)                                                                                                         \
     if ((s) < vectors * sets)                                                                                          \
         sums[s] = i32_dot(sums[s], u8_split(i32_spread(a + (s) / vectors * 4)), s8_split(i32_load_bytes(AT(s))));
@@ -124,8 +125,8 @@ MLOPT_INLINE void int8_dense(const size_t vectors, const size_t sets, const mlop
 #undef ADD_LAST
 #undef ADD
 #undef AT
-    const int8_rounding by = step->next ? int8_rounding_of(step->next->multiplier, step->next->zero)
-                                        : int8_rounding_of(1, 0);
+    const int8_rounding by =
+        step->next ? int8_rounding_of(step->next->multiplier, step->next->zero) : int8_rounding_of(1, 0);
     const f32v floor = f32_set1(step->floor);
 #define PUT(s)                                                                                                         \
     if ((s) < vectors) {                                                                                               \

@@ -21,3 +21,4 @@
 #include "gemm.h"
 #include "chain.h"
 #include "limit.h"
+#include "quantize.h"

@@ -1,27 +1,50 @@
-/* Contract of the int8 family: products of bytes with 32-bit sums, and the machine's limit for them.
+/* Contract of the int8 family: bytes from and to real numbers, products of bytes with 32-bit sums, chains of layers of
+ * them, and the machine's limit for such products.
  *
- * int8.c is compiled once per vector tier, and once more for the tiers whose instructions multiply bytes
- * (avx2_vnni, avx512_vnni), over simd/int8.h; reference/int8.c is the scalar form.  Prototypes stand in signatures.h.
+ * int8.c is compiled once per vector tier, and once more for the tiers whose instructions multiply bytes (avx2_vnni,
+ * avx512_vnni), over simd/int8.h; reference/int8.c is the scalar form.  Prototypes stand in signatures.h.
  *
- *   gemm            C = (A - a_zero) (B - b_zero) + bias, and what result makes of it.  Operands are bytes, signed or
- *                   not, of any strides; rows of C are contiguous.
+ * Quantisation
+ *   range           what quantisation asks of numbers, in one pass: the smallest and the largest, and whether all are
+ *                   finite.  low and high hold a range before the call, and both are NaN after it where a number is
+ *                   not finite; which zero an end is among zeros is not specified.
+ *   quantize        out = min(max(round(x / scale) + zero_point, limits[0]), limits[1]), rounded to the nearest even,
+ *                   divided, not multiplied by the reciprocal: ONNX's QuantizeLinear.  NaN gives limits[0], infinities
+ *                   the limits.  scale is positive, limits are within [-128, 127] or [0, 255], the zero point is one
+ *                   of them.  The bytes are the numbers' lowest.
+ *   dequantize      out = (x - zero_point) * scale, rounded once, of signed or unsigned bytes: DequantizeLinear.
+ *   *_columns       the same over rows, whose columns have scales and zero points of their own; steps of rows are in
+ *                   elements.  limits of quantize_columns hold every zero point.
+ * All are exact, the same bits on every tier; none may run in place.  dequantize stores past the caches where its
+ * arrays do not fit them.
+ *
+ * Products
+ *   gemm            C = (A - a_zero) (B - b_zero) + bias, and what `result` makes of it.  Operands are bytes, signed or
+ *                   not, of any strides; rows of C are contiguous.  m, n and k may be 0.  C must not overlap A or B.
  *   gemm_pack       B for products with it: panels as wide as a tile, four steps of k together, as signed bytes (128
- *                   is taken from unsigned ones), columns and k filled up with zeros; behind the panels the sum of
- * every column's bytes as they are packed. limit_int8      n multiply-adds, rounded down to a multiple of
- * MLOPT_INT8_LIMIT_STEP, as chains of 32-bit sums: every chain begins at its accumulator's number (0 to 11) and adds
- * x[0] y[0] + ... + x[3] y[3] at each step.  Returns the sum of the chains modulo 2^32.
+ *                   is taken off unsigned ones), k filled up with zeros; behind the panels the sum of every column's
+ *                   bytes as they are packed.
+ * Exactly the elements of A, B and C are touched, with a_padded rows of A up to a multiple of 4.  Sums are exact modulo
+ * 2^32.  The instructions multiply unsigned by signed bytes: signed A is read with 128 added, unsigned B is packed with
+ * 128 taken off, and both are part of the zero points then.  With a' and b' for what is multiplied, za and zb for what
+ * stands for zero in it:
+ *     sum (a' - za)(b' - zb) = sum a' b' - za sum b' - zb sum a' + k za zb.
+ * Real results: float(sum), times scale, plus shift, each rounded; the activation; for bytes times out_multiplier, to
+ * the nearest integer, ties to even, a NaN being the lowest.  Bit-identical on all tiers where the activation is the
+ * identity or relu, within the bounds of the elementwise kernels for the others.
  *
- * Domain
- *   m, n and k may be 0.  C must not overlap A or B.  Exactly the elements of A, B and C are touched.
+ * Chains
+ *   chain_plan, chain_run
+ *                   layers for one sample, each f((sum of bytes + start) scale + shift): the inputs of the first become
+ *                   bytes, the outputs of each those of the next.  A dynamic layer takes the scale of its inputs from
+ *                   their range, 0 included, as ONNX's DynamicQuantizeLinear does.  The results are those of
+ *                   chain_inputs and gemm.
+ *   chain_inputs    real numbers to bytes, as a layer that is not dynamic takes them: round(x multiplier) + zero,
+ *                   saturated, a NaN being 0
  *
- * Numbers
- *   Sums are exact modulo 2^32: exact where they fit 32 bits.  The instructions multiply unsigned by signed bytes:
- * signed A is read with 128 added, unsigned B packed with 128 taken off, and both are part of the zero points then,
- * whose share is (with a' = a + a_shift, b' = b - b_shift, za = a_zero + a_shift, zb = b_zero - b_shift) sum (a' -
- * za)(b' - zb) = sum a' b' - za sum b' - zb sum a' + k za zb. Float results: float(sum), times scale, plus shift, each
- * rounded; the activation; times out_multiplier (rounded); to the nearest integer, ties to even; a NaN becomes the
- * lowest value.  Bit-identical on all tiers for the activations identity and relu, within the bounds of the elementwise
- * kernels for the others.
+ *   limit_int8      n multiply-adds, rounded down to a multiple of MLOPT_INT8_LIMIT_STEP, as chains of 32-bit sums:
+ *                   every chain begins at its accumulator's number (0 to 11) and adds x[0] y[0] + ... + x[3] y[3] at
+ *                   each step.  Returns the sum of the chains modulo 2^32.
  */
 #ifndef MLOPT_INT8_H
 #define MLOPT_INT8_H

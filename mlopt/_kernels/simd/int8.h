@@ -10,6 +10,8 @@
  *   i32_widen_u8 i32_widen_s8 (p), with _first (p, n)    f32_LANES bytes, each to a lane
  *   i32_narrow(p, v), with _first (p, n, v)          the lowest byte of every lane
  *   i32_interleave(p, q, r, s)   the bytes p[i], q[i], r[i], s[i] in lane i; with _first (p, q, r, s, n)
+ *   i32_narrow_four(p, a, b, c, d)    the lowest bytes of four vectors, one behind the other
+ *   i32_min i32_max              of signed numbers
  *   f32_of_i32                   to the nearest float, ties to even
  *   i32_round                    the nearest integer, ties to even, for |x| < 2^22
  *   u8_operand u8_split(v)       what i32_dot wants of four unsigned bytes a lane
@@ -43,6 +45,8 @@ MLOPT_INLINE i32v i32_zero(void) { return _mm512_setzero_si512(); }
 MLOPT_INLINE i32v i32_add(i32v a, i32v b) { return _mm512_add_epi32(a, b); }
 MLOPT_INLINE i32v i32_sub(i32v a, i32v b) { return _mm512_sub_epi32(a, b); }
 MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return _mm512_mullo_epi32(a, b); }
+MLOPT_INLINE i32v i32_min(i32v a, i32v b) { return _mm512_min_epi32(a, b); }
+MLOPT_INLINE i32v i32_max(i32v a, i32v b) { return _mm512_max_epi32(a, b); }
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return _mm512_xor_si512(a, b); }
 MLOPT_INLINE i32v i32_load_bytes(const void *p) { return _mm512_loadu_si512(p); }
 MLOPT_INLINE i32v i32_load_bytes_first(const void *p, size_t n)
@@ -138,6 +142,8 @@ MLOPT_INLINE i32v i32_zero(void) { return _mm256_setzero_si256(); }
 MLOPT_INLINE i32v i32_add(i32v a, i32v b) { return _mm256_add_epi32(a, b); }
 MLOPT_INLINE i32v i32_sub(i32v a, i32v b) { return _mm256_sub_epi32(a, b); }
 MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return _mm256_mullo_epi32(a, b); }
+MLOPT_INLINE i32v i32_min(i32v a, i32v b) { return _mm256_min_epi32(a, b); }
+MLOPT_INLINE i32v i32_max(i32v a, i32v b) { return _mm256_max_epi32(a, b); }
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return _mm256_xor_si256(a, b); }
 MLOPT_INLINE i32v i32_load_bytes(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 MLOPT_INLINE i32v i32_load_bytes_first(const void *p, size_t n)
@@ -252,6 +258,16 @@ MLOPT_INLINE i32v i32_zero(void) { return (i32v){0}; }
 MLOPT_INLINE i32v i32_add(i32v a, i32v b) { return (i32v)((f32u)a + (f32u)b); }
 MLOPT_INLINE i32v i32_sub(i32v a, i32v b) { return (i32v)((f32u)a - (f32u)b); }
 MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return (i32v)((f32u)a * (f32u)b); }
+MLOPT_INLINE i32v i32_min(i32v a, i32v b)
+{
+    const i32v less = (i32v)(a < b);
+    return (a & less) | (b & ~less);
+}
+MLOPT_INLINE i32v i32_max(i32v a, i32v b)
+{
+    const i32v less = (i32v)(a < b);
+    return (b & less) | (a & ~less);
+}
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return a ^ b; }
 MLOPT_INLINE i32v i32_widen_u8_first(const uint8_t *p, size_t n)
 {
@@ -317,6 +333,14 @@ MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s)
 }
 
 #endif
+
+MLOPT_INLINE void i32_narrow_four(uint8_t *p, i32v a, i32v b, i32v c, i32v d)
+{
+    i32_narrow(p, a);
+    i32_narrow(p + f32_LANES, b);
+    i32_narrow(p + 2 * f32_LANES, c);
+    i32_narrow(p + 3 * f32_LANES, d);
+}
 
 MLOPT_INLINE i32v i32_spread(const void *p)
 {

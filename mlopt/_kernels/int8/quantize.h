@@ -1,0 +1,174 @@
+/* float32 to bytes and back. */
+
+#define RANGE_VECTORS 4
+
+void MLOPT_SYMBOL(range, f32)(size_t n, const float *x, float *low, float *high)
+{
+    f32v least[RANGE_VECTORS], largest[RANGE_VECTORS], nothing[RANGE_VECTORS]; /* sums of 0 x: 0, or NaN */
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < RANGE_VECTORS; j++) {
+        least[j] = f32_set1(*low);
+        largest[j] = f32_set1(*high);
+        nothing[j] = f32_zero();
+    }
+    size_t i = 0;
+    for (; i + RANGE_VECTORS * f32_LANES <= n; i += RANGE_VECTORS * f32_LANES) {
+        MLOPT_UNROLL_FULLY
+        for (int j = 0; j < RANGE_VECTORS; j++) {
+            const f32v v = f32_load(x + i + (size_t)j * f32_LANES);
+            least[j] = f32_min(v, least[j]);
+            largest[j] = f32_max(v, largest[j]);
+            nothing[j] = f32_fma(v, f32_zero(), nothing[j]);
+        }
+    }
+    MLOPT_UNROLL_FULLY
+    for (int j = 1; j < RANGE_VECTORS; j++) {
+        least[0] = f32_min(least[0], least[j]);
+        largest[0] = f32_max(largest[0], largest[j]);
+        nothing[0] = f32_add(nothing[0], nothing[j]);
+    }
+    for (; i < n; i += f32_LANES) {
+        const f32v v = f32_load_first_or(x + i, n - i < f32_LANES ? n - i : f32_LANES, f32_set1(*low));
+        least[0] = f32_min(v, least[0]);
+        largest[0] = f32_max(v, largest[0]);
+        nothing[0] = f32_fma(v, f32_zero(), nothing[0]);
+    }
+    const float not_finite = f32_reduce_add(nothing[0]);
+    *low = f32_reduce_min(least[0]) + not_finite;
+    *high = f32_reduce_max(largest[0]) + not_finite;
+}
+
+#undef RANGE_VECTORS
+
+/* Below and above any zero point's reach: where a byte's limits are taken as integers, floats only have to stay within
+ * what i32_round takes. */
+#define MLOPT_QUANTIZE_FAR 1024.0f
+
+/* NaN to the lower limit: max and min return their second operand then. */
+MLOPT_INLINE f32v f32_clamp(f32v v, f32v low, f32v high) { return f32_min(f32_max(v, low), high); }
+
+/* Numbers of one scale. */
+typedef struct quantize_words {
+    f32v scale, low, high;
+    i32v zero_point;
+} quantize_words;
+
+MLOPT_INLINE i32v quantize_one(f32v x, quantize_words w)
+{
+    return i32_add(i32_round(f32_clamp(f32_div(x, w.scale), w.low, w.high)), w.zero_point);
+}
+
+void MLOPT_SYMBOL(quantize, f32)(size_t n, const float *x, float scale, int32_t zero_point, const int32_t *limits,
+                                 uint8_t *out)
+{
+    const quantize_words w = {f32_set1(scale), f32_set1((float)(limits[0] - zero_point)),
+                              f32_set1((float)(limits[1] - zero_point)), i32_set1(zero_point)};
+    size_t i = 0;
+    for (; i + 4 * f32_LANES <= n; i += 4 * f32_LANES) {
+        const i32v q0 = quantize_one(f32_load(x + i), w);
+        const i32v q1 = quantize_one(f32_load(x + i + f32_LANES), w);
+        const i32v q2 = quantize_one(f32_load(x + i + 2 * f32_LANES), w);
+        const i32v q3 = quantize_one(f32_load(x + i + 3 * f32_LANES), w);
+        i32_narrow_four(out + i, q0, q1, q2, q3);
+    }
+    for (; i + f32_LANES <= n; i += f32_LANES)
+        i32_narrow(out + i, quantize_one(f32_load(x + i), w));
+    if (i < n)
+        i32_narrow_first(out + i, n - i, quantize_one(f32_load_first(x + i, n - i), w));
+}
+
+void MLOPT_SYMBOL(quantize_columns, f32)(size_t rows, size_t columns, const float *x, size_t x_row, const float *scale,
+                                         const int32_t *zero_point, const int32_t *limits, uint8_t *out, size_t out_row)
+{
+    const f32v far_low = f32_set1(-MLOPT_QUANTIZE_FAR), far_high = f32_set1(MLOPT_QUANTIZE_FAR);
+    const i32v low = i32_set1(limits[0]), high = i32_set1(limits[1]);
+    for (; rows; rows--, x += x_row, out += out_row) {
+        size_t j = 0;
+        for (; j + f32_LANES <= columns; j += f32_LANES) {
+            const f32v v = f32_clamp(f32_div(f32_load(x + j), f32_load(scale + j)), far_low, far_high);
+            const i32v q = i32_add(i32_round(v), i32_load(zero_point + j));
+            i32_narrow(out + j, i32_min(i32_max(q, low), high));
+        }
+        if (j < columns) {
+            const size_t rest = columns - j;
+            const f32v divisor = f32_load_first_or(scale + j, rest, f32_set1(1));
+            const f32v v = f32_clamp(f32_div(f32_load_first(x + j, rest), divisor), far_low, far_high);
+            const i32v q = i32_add(i32_round(v), i32_load_first(zero_point + j, rest));
+            i32_narrow_first(out + j, rest, i32_min(i32_max(q, low), high));
+        }
+    }
+}
+
+MLOPT_INLINE i32v dequantize_load(const uint8_t *x, int is_signed)
+{
+    return is_signed ? i32_widen_s8((const int8_t *)x) : i32_widen_u8(x);
+}
+
+MLOPT_INLINE i32v dequantize_load_first(const uint8_t *x, size_t n, int is_signed)
+{
+    return is_signed ? i32_widen_s8_first((const int8_t *)x, n) : i32_widen_u8_first(x, n);
+}
+
+#define DEQUANTIZED(at) f32_mul(f32_of_i32(i32_sub(dequantize_load(x + (at), is_signed), zero)), factor)
+
+MLOPT_INLINE void dequantize_all(size_t n, const uint8_t *x, float scale, int32_t zero_point, int is_signed, float *out)
+{
+    const f32v factor = f32_set1(scale);
+    const i32v zero = i32_set1(zero_point);
+    size_t i = 0;
+    if (5 * n > ((size_t)1 << 20) && 5 * n > mlopt_cpu_detect()->l3_bytes) { /* past the caches */
+        const size_t to_line = -(uintptr_t)out % sizeof(f32v) / sizeof(float);
+        if (to_line)
+            f32_store_first(out, to_line, DEQUANTIZED(0));
+        for (i = to_line; i + f32_LANES <= n; i += f32_LANES)
+            f32_stream(out + i, DEQUANTIZED(i));
+        f32_stream_end();
+    }
+    for (; i + 2 * f32_LANES <= n; i += 2 * f32_LANES) {
+        f32_store(out + i, DEQUANTIZED(i));
+        f32_store(out + i + f32_LANES, DEQUANTIZED(i + f32_LANES));
+    }
+    for (; i < n; i += f32_LANES) {
+        const size_t rest = n - i < f32_LANES ? n - i : f32_LANES;
+        const i32v q = i32_sub(dequantize_load_first(x + i, rest, is_signed), zero);
+        f32_store_first(out + i, rest, f32_mul(f32_of_i32(q), factor));
+    }
+}
+
+void MLOPT_SYMBOL(dequantize, f32)(size_t n, const uint8_t *x, float scale, int32_t zero_point, int is_signed,
+                                   float *out)
+{
+    if (is_signed)
+        dequantize_all(n, x, scale, zero_point, 1, out);
+    else
+        dequantize_all(n, x, scale, zero_point, 0, out);
+}
+
+MLOPT_INLINE void dequantize_rows(size_t rows, size_t columns, const uint8_t *x, size_t x_row, const float *scale,
+                                  const int32_t *zero_point, int is_signed, float *out, size_t out_row)
+{
+    for (; rows; rows--, x += x_row, out += out_row) {
+        size_t j = 0;
+        for (; j + f32_LANES <= columns; j += f32_LANES) {
+            const i32v q = i32_sub(dequantize_load(x + j, is_signed), i32_load(zero_point + j));
+            f32_store(out + j, f32_mul(f32_of_i32(q), f32_load(scale + j)));
+        }
+        if (j < columns) {
+            const size_t rest = columns - j;
+            const i32v q = i32_sub(dequantize_load_first(x + j, rest, is_signed), i32_load_first(zero_point + j, rest));
+            f32_store_first(out + j, rest, f32_mul(f32_of_i32(q), f32_load_first(scale + j, rest)));
+        }
+    }
+}
+
+void MLOPT_SYMBOL(dequantize_columns, f32)(size_t rows, size_t columns, const uint8_t *x, size_t x_row,
+                                           const float *scale, const int32_t *zero_point, int is_signed, float *out,
+                                           size_t out_row)
+{
+    if (is_signed)
+        dequantize_rows(rows, columns, x, x_row, scale, zero_point, 1, out, out_row);
+    else
+        dequantize_rows(rows, columns, x, x_row, scale, zero_point, 0, out, out_row);
+}
+
+#undef DEQUANTIZED
