@@ -22,13 +22,14 @@ MLOPT_INLINE i32v int8_rounded(f32v x, const int8_rounding *by)
     return i32_add(i32_round(f32_min(f32_max(f32_mul(x, by->multiplier), by->low), by->high)), by->zero);
 }
 
+/* Whole vectors are written: a masked store would not be forwarded to the loads that follow. */
 MLOPT_INLINE void int8_take_in(size_t n, const float *x, const int8_rounding *by, uint8_t *out)
 {
     size_t i = 0;
     for (; i + f32_LANES <= n; i += f32_LANES)
         i32_narrow(out + i, int8_rounded(f32_load(x + i), by));
     if (i < n)
-        i32_narrow_first(out + i, n - i, int8_rounded(f32_load_first(x + i, n - i), by));
+        i32_narrow(out + i, int8_rounded(f32_load_first(x + i, n - i), by));
 }
 
 /* The first step: the chain's inputs. */
@@ -76,19 +77,42 @@ static void int8_activation(const mlopt_int8_step *step, const float *x, float *
 #undef LOOP
 }
 
-/* A vector of complete sums, number `v` of the step's. */
-MLOPT_INLINE void int8_put_out(const mlopt_int8_step *step, const size_t v, i32v sum, const int8_rounding *by,
-                               f32v floor, float *out)
+/* Where a step's outputs go: what its fields say, in registers, which stores of bytes would have read again. */
+typedef struct int8_outputs {
+    const float *scale, *shift;
+    uint8_t *bytes; /* NULL: they stay real */
+    float *reals;
+    size_t columns;
+    f32v floor;
+    int8_rounding by;
+} int8_outputs;
+
+MLOPT_INLINE int8_outputs int8_outputs_of(const mlopt_int8_step *step, float *out)
 {
-    const size_t column = step->first + v * f32_LANES;
-    const f32v scaled = f32_mul(f32_of_i32(sum), f32_load(step->layer->scale + column));
-    const f32v real = f32_max(floor, f32_add(scaled, f32_load(step->layer->shift + column)));
-    if (step->next)
-        i32_narrow(step->next->bytes + column, int8_rounded(real, by));
-    else if (step->columns < (v + 1) * f32_LANES)
-        f32_store_first(out + column, step->columns - v * f32_LANES, real);
+    const mlopt_int8_layer *const layer = step->layer;
+    const int8_rounding by = {f32_set1(step->multiplier), f32_set1(step->low), f32_set1(step->high),
+                              i32_set1(step->zero)};
+    return (int8_outputs){.scale = layer->scale + step->first,
+                          .shift = layer->shift + step->first,
+                          .bytes = step->next ? step->next->bytes + step->first : NULL,
+                          .reals = out + step->first,
+                          .columns = step->columns,
+                          .floor = f32_set1(step->floor),
+                          .by = by};
+}
+
+/* A vector of complete sums, number `v` of the step's. */
+MLOPT_INLINE void int8_put_out(const int8_outputs *to, const size_t v, i32v sum)
+{
+    const size_t column = v * f32_LANES;
+    const f32v scaled = f32_mul(f32_of_i32(sum), f32_load(to->scale + column));
+    const f32v real = f32_max(to->floor, f32_add(scaled, f32_load(to->shift + column)));
+    if (to->bytes)
+        i32_narrow(to->bytes + column, int8_rounded(real, &to->by));
+    else if (to->columns < column + f32_LANES)
+        f32_store_first(to->reals + column, to->columns - column, real);
     else
-        f32_store(out + column, real);
+        f32_store(to->reals + column, real);
 }
 
 /* `vectors` vectors of outputs, `sets` steps of k at a time; both constant. */
@@ -100,7 +124,7 @@ MLOPT_INLINE void int8_dense(const size_t vectors, const size_t sets, const mlop
     const uint8_t *a = layer->bytes, *const end = a + fours / sets * sets * 4;
     const int8_t *b = layer->packed + step->first * 4 * fours;
     const int32_t *const start = layer->start + step->first;
-    i32v sums[12];
+    i32v sums[12]; /* sets is a power of two */
 #define BEGIN(s)                                                                                                       \
     if ((s) < vectors * sets)                                                                                          \
         sums[s] = (s) < vectors ? i32_load(start + (s) * f32_LANES) : i32_zero();
@@ -125,17 +149,25 @@ MLOPT_INLINE void int8_dense(const size_t vectors, const size_t sets, const mlop
 #undef ADD_LAST
 #undef ADD
 #undef AT
-    const int8_rounding by =
-        step->next ? int8_rounding_of(step->next->multiplier, step->next->zero) : int8_rounding_of(1, 0);
-    const f32v floor = f32_set1(step->floor);
+    const int8_outputs to = int8_outputs_of(step, out);
+    /* as a tree, half of the sets at a time */
+    const size_t eight = sets > 4 ? 4 * vectors : 12, four = sets > 2 ? 2 * vectors : 12, two = sets > 1 ? vectors : 12;
+#define HALVE(s, half)                                                                                                 \
+    if ((s) < (half) && (s) + (half) < 12)                                                                             \
+        sums[s] = i32_add(sums[s], sums[(s) + (half) < 12 ? (s) + (half) : 0]);
+#define EIGHT(s) HALVE(s, eight)
+#define FOUR(s) HALVE(s, four)
+#define TWO(s) HALVE(s, two)
+    EACH_SUM(EIGHT)
+    EACH_SUM(FOUR)
+    EACH_SUM(TWO)
+#undef HALVE
+#undef EIGHT
+#undef FOUR
+#undef TWO
 #define PUT(s)                                                                                                         \
-    if ((s) < vectors) {                                                                                               \
-        i32v sum = sums[s];                                                                                            \
-        MLOPT_UNROLL_FULLY                                                                                             \
-        for (size_t t = (s) + vectors; t < vectors * sets; t += vectors)                                               \
-            sum = i32_add(sum, sums[t]);                                                                               \
-        int8_put_out(step, s, sum, &by, floor, out);                                                                   \
-    }
+    if ((s) < vectors)                                                                                                 \
+        int8_put_out(&to, s, sums[s]);
     EACH_SUM(PUT)
 #undef PUT
 }
@@ -185,6 +217,12 @@ size_t MLOPT_SYMBOL(chain_plan, s8)(size_t count, const mlopt_int8_layer *layers
                                      .first = j,
                                      .columns = columns,
                                      .floor = layer->activation == MLOPT_RELU ? 0 : -INFINITY};
+            if (to_bytes) {
+                step.multiplier = next->multiplier;
+                step.low = (float)-next->zero;
+                step.high = (float)(255 - next->zero);
+                step.zero = next->zero;
+            }
             if (steps)
                 steps[used] = step;
             used++;
