@@ -459,7 +459,24 @@ cdef int run_dequantize(cnp.ndarray source, cnp.ndarray result, object scale, ob
     return 0
 
 
+# NumPy lets anyone who holds an array give it another shape or type, in place.
+cdef int check_intact(QuantizedArray q) except -1:
+    cdef cnp.ndarray data
+    if q.data is None:
+        raise ValueError("a QuantizedArray without data: its __init__ was not called")
+    data = q.data
+    if cnp.PyArray_TYPE(data) != cnp.NPY_BYTE and cnp.PyArray_TYPE(data) != cnp.NPY_UBYTE:
+        raise ValueError(f"data has become an array of {(<object>data).dtype}; expected int8 or uint8")
+    if q.axis is not None:
+        shape = (<object>data).shape
+        if not q.axis < len(shape) or shape[q.axis] != len(q.scale) or len(q.scale) != len(q.zero_point):
+            raise ValueError(f"data has got the shape {shape}, which does not fit {len(q.scale)} channels along axis "
+                             f"{q.axis}")
+    return 0
+
+
 cdef object dequantized(QuantizedArray q, object out):
+    check_intact(q)
     cdef cnp.ndarray source = packed(q.data)
     cdef cnp.ndarray result
     cdef int axis = -1 if q.axis is None else q.axis

@@ -1,4 +1,5 @@
-/* Contract of the int8 family: products of bytes with 32-bit sums, and the machine's limit for them.
+/* Contract of the int8 family: float32 to bytes and back, products of bytes with 32-bit sums, and the machine's limit
+ * for them.
  *
  * int8.c is compiled once per vector tier, and once more for the tiers whose instructions multiply bytes
  * (avx2_vnni, avx512_vnni), over simd/int8.h; reference/int8.c is the scalar form.  Prototypes stand in signatures.h.
