@@ -38,7 +38,66 @@ void MLOPT_SYMBOL(range, f32)(size_t n, const float *x, float *low, float *high)
     *high = f32_reduce_max(largest[0]) + not_finite;
 }
 
+/* The rows of a strip that RANGE_VECTORS registers are wide. */
+MLOPT_INLINE void range_strip(size_t rows, const float *x, size_t x_row, float *low, float *high)
+{
+    f32v least[RANGE_VECTORS], largest[RANGE_VECTORS], nothing[RANGE_VECTORS];
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < RANGE_VECTORS; j++) {
+        least[j] = f32_load(low + (size_t)j * f32_LANES);
+        largest[j] = f32_load(high + (size_t)j * f32_LANES);
+        nothing[j] = f32_zero();
+    }
+    for (; rows; rows--, x += x_row) {
+        MLOPT_UNROLL_FULLY
+        for (int j = 0; j < RANGE_VECTORS; j++) {
+            const f32v v = f32_load(x + (size_t)j * f32_LANES);
+            least[j] = f32_min(v, least[j]);
+            largest[j] = f32_max(v, largest[j]);
+            nothing[j] = f32_fma(v, f32_zero(), nothing[j]);
+        }
+    }
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < RANGE_VECTORS; j++) {
+        f32_store(low + (size_t)j * f32_LANES, f32_add(least[j], nothing[j]));
+        f32_store(high + (size_t)j * f32_LANES, f32_add(largest[j], nothing[j]));
+    }
+}
+
+MLOPT_INLINE void range_strip_first(size_t rows, size_t n, const float *x, size_t x_row, float *low, float *high)
+{
+    f32v least = f32_load_first(low, n), largest = f32_load_first(high, n), nothing = f32_zero();
+    for (; rows; rows--, x += x_row) {
+        const f32v v = f32_load_first(x, n);
+        least = f32_min(v, least);
+        largest = f32_max(v, largest);
+        nothing = f32_fma(v, f32_zero(), nothing);
+    }
+    f32_store_first(low, n, f32_add(least, nothing));
+    f32_store_first(high, n, f32_add(largest, nothing));
+}
+
+/* Rows that are read side by side, each a stream to the prefetchers. */
+#define RANGE_ROWS 16
+
+void MLOPT_SYMBOL(range_columns, f32)(size_t rows, size_t columns, const float *x, size_t x_row, float *low,
+                                      float *high)
+{
+    while (rows) {
+        const size_t count = rows < RANGE_ROWS ? rows : RANGE_ROWS;
+        size_t j = 0;
+        for (; j + RANGE_VECTORS * f32_LANES <= columns; j += RANGE_VECTORS * f32_LANES)
+            range_strip(count, x + j, x_row, low + j, high + j);
+        for (; j < columns; j += f32_LANES)
+            range_strip_first(count, columns - j < f32_LANES ? columns - j : f32_LANES, x + j, x_row, low + j,
+                              high + j);
+        x += count * x_row;
+        rows -= count;
+    }
+}
+
 #undef RANGE_VECTORS
+#undef RANGE_ROWS
 
 /* Below and above any zero point's reach: where a byte's limits are taken as integers, floats only have to stay within
  * what i32_round takes. */
