@@ -9,6 +9,7 @@ from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
 from mlopt._kernels.flags import current_flags, flags
 from mlopt._kernels.threads import get_num_threads, set_num_threads
+from mlopt.linalg.int8 import matmul_int8
 from mlopt.linalg.matmul import matmul
 from mlopt.linalg.vectors import axpy, dot
 from mlopt.memory import (
@@ -86,6 +87,7 @@ __all__ = [
     "log",
     "logsumexp",
     "matmul",
+    "matmul_int8",
     "max",
     "mean",
     "memory",

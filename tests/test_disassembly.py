@@ -70,7 +70,7 @@ def test_tier_instructions_only_in_tier_functions(core_functions):
     for i, (name, instructions) in enumerate(core_functions):
         if tiers[i]:
             allowed = level(tiers[i])
-        elif re.match(r"f(32|64)_", name):
+        elif re.match(r"(f32|f64|i32|int8|bf16)_", name):
             # a static function of a kernel source: it lies between functions of its own object
             before = next((t for t in reversed(tiers[:i]) if t), "generic")
             after = next((t for t in tiers[i:] if t), "generic")

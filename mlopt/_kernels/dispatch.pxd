@@ -1,5 +1,5 @@
 # The C side of the dispatcher, declared for Cython: tables, register, processor.
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t
 
 
 cdef extern from "cpu.h" nogil:
@@ -104,6 +104,80 @@ cdef extern from "signatures.h" nogil:
     ctypedef size_t mlopt_gemm_pack_f64(const mlopt_gemm_blocks *, size_t k, size_t n, const double *b, ptrdiff_t b_row,
                                         ptrdiff_t b_column, double *packed) noexcept
 
+    # nn
+    ctypedef enum mlopt_activation:
+        MLOPT_IDENTITY
+        MLOPT_RELU
+        MLOPT_TANH
+        MLOPT_SIGMOID
+        MLOPT_GELU
+        MLOPT_SILU
+
+    # int8
+    ctypedef enum mlopt_int8_kind:
+        MLOPT_INT8_TO_S32
+        MLOPT_INT8_TO_F32
+        MLOPT_INT8_TO_U8
+        MLOPT_INT8_TO_S8
+    ctypedef struct mlopt_int8_result:
+        mlopt_int8_kind kind
+        const int32_t *bias
+        const float *scale
+        size_t scale_step
+        const float *shift
+        mlopt_activation activation
+        float out_multiplier
+        int32_t out_zero
+    ctypedef struct mlopt_int8_job:
+        size_t m
+        size_t n
+        size_t k
+        const void *a
+        ptrdiff_t a_row
+        ptrdiff_t a_column
+        bint a_signed
+        bint a_padded
+        const void *b
+        ptrdiff_t b_row
+        ptrdiff_t b_column
+        bint b_signed
+        const int8_t *packed
+        size_t packed_columns
+        size_t packed_first
+        const int32_t *a_zero
+        size_t a_zero_step
+        const int32_t *b_zero
+        size_t b_zero_step
+        void *c
+        ptrdiff_t c_row
+        mlopt_int8_result result
+        const mlopt_gemm_blocks *blocks
+        void *workspace
+    ctypedef void mlopt_int8_gemm_s8(const mlopt_int8_job *) noexcept
+    ctypedef size_t mlopt_int8_pack_s8(size_t k, size_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_column,
+                                       bint b_signed, int8_t *packed) noexcept
+    ctypedef struct mlopt_int8_layer:
+        size_t inputs
+        size_t outputs
+        const int8_t *packed
+        size_t packed_columns
+        int32_t *start
+        float *scale
+        const float *shift
+        mlopt_activation activation
+        float multiplier
+        int32_t zero
+        bint dynamic
+        const float *weight_scale
+        uint8_t *bytes
+        float *reals
+    ctypedef struct mlopt_int8_step:
+        pass
+    ctypedef size_t mlopt_int8_plan_s8(size_t, const mlopt_int8_layer *, mlopt_int8_step *) noexcept
+    ctypedef void mlopt_int8_run_s8(size_t, const mlopt_int8_step *, const float *, float *) noexcept
+    ctypedef void mlopt_int8_inputs_s8(size_t, const mlopt_int8_layer *, const float *, size_t, uint8_t *,
+                                       size_t) noexcept
+
     # strassen
     ctypedef struct mlopt_matrix_f32:
         float *at
@@ -127,6 +201,11 @@ cdef extern from "gemm/gemm.h" nogil:
                              ptrdiff_t b_column, ptrdiff_t c_column)
     const mlopt_gemm_blocks *mlopt_gemm_default_blocks(size_t element_bytes)
     int mlopt_gemm_blocks_status()
+
+
+cdef extern from "int8/int8.h" nogil:
+    size_t mlopt_int8_workspace_bytes(const mlopt_gemm_blocks *, mlopt_int8_kind, size_t m, size_t n, size_t k)
+    size_t mlopt_int8_packed_bytes(size_t k, size_t packed_columns)
 
 
 cdef extern from "dispatch.h" nogil:
@@ -163,6 +242,12 @@ cdef extern from "dispatch.h" nogil:
         mlopt_gemm_pack_f64 *gemm_pack_f64
         mlopt_gemm_unpack_f32 *gemm_unpack_f32
         mlopt_gemm_unpack_f64 *gemm_unpack_f64
+        # int8
+        mlopt_int8_gemm_s8 *gemm_s8
+        mlopt_int8_pack_s8 *gemm_pack_s8
+        mlopt_int8_plan_s8 *chain_plan_s8
+        mlopt_int8_run_s8 *chain_run_s8
+        mlopt_int8_inputs_s8 *chain_inputs_s8
         # strassen
         mlopt_matrix_sum_f32 *matrix_add_f32
         mlopt_matrix_sum_f64 *matrix_add_f64

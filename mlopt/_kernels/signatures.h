@@ -210,6 +210,52 @@ typedef void mlopt_statistics_update_f64(size_t n, const double *x, double *stat
 typedef void mlopt_standard_spans_f64(size_t n, const double *statistics, size_t row, double *span);
 
 /* int8: products of bytes with 32-bit sums (int8/int8.h) */
+typedef enum mlopt_int8_kind {
+    MLOPT_INT8_TO_S32,
+    MLOPT_INT8_TO_F32,
+    MLOPT_INT8_TO_U8,
+    MLOPT_INT8_TO_S8
+} mlopt_int8_kind;
+
+/* What becomes of the sums of a row: s32: sum + bias; f32: f((sum + bias) scale + shift); u8 and s8: that times
+ * out_multiplier, rounded, plus out_zero, saturated. */
+typedef struct mlopt_int8_result {
+    mlopt_int8_kind kind;
+    const int32_t *bias; /* of every column, or NULL: 0 */
+    const float *scale;  /* of every column, or one for all where scale_step is 0 */
+    size_t scale_step;
+    const float *shift; /* of every column, or NULL: 0 */
+    mlopt_activation activation;
+    float out_multiplier;
+    int32_t out_zero;
+} mlopt_int8_result;
+
+typedef struct mlopt_int8_job {
+    size_t m, n, k;
+    const void *a; /* m x k bytes, steps in elements */
+    ptrdiff_t a_row, a_column;
+    int a_signed;
+    int a_padded;  /* rows of A may be read up to a multiple of 4 */
+    const void *b; /* k x n bytes; not read where packed is given */
+    ptrdiff_t b_row, b_column;
+    int b_signed;
+    const int8_t *packed; /* B packed by gemm_pack of the same tier, or NULL */
+    size_t packed_columns, packed_first;
+    const int32_t *a_zero; /* zero points: of every row, or one for all where the step is 0; NULL: 0 */
+    size_t a_zero_step;
+    const int32_t *b_zero; /* of every column, likewise */
+    size_t b_zero_step;
+    void *c; /* m x n, rows contiguous */
+    ptrdiff_t c_row;
+    mlopt_int8_result result;
+    const mlopt_gemm_blocks *blocks;
+    void *workspace; /* 64-byte aligned, mlopt_int8_workspace_bytes of it */
+} mlopt_int8_job;
+
+typedef void mlopt_int8_gemm_s8(const mlopt_int8_job *job);
+/* packs B, k x n, for products with it; returns the columns of the packed form (mlopt_int8_packed_bytes) */
+typedef size_t mlopt_int8_pack_s8(size_t k, size_t n, const void *b, ptrdiff_t b_row, ptrdiff_t b_column, int b_signed,
+                                  int8_t *packed);
 typedef int32_t mlopt_limit_int8_s8(size_t n, const uint8_t *x, const int8_t *y);
 /* float32 to bytes and back; limits are the lowest and the highest byte, as numbers.  In rows, every column has a scale
  * and a zero point of its own. */
@@ -226,6 +272,45 @@ typedef void mlopt_dequantize_f32(size_t n, const uint8_t *x, float scale, int32
 typedef void mlopt_dequantize_columns_f32(size_t rows, size_t columns, const uint8_t *x, size_t x_row,
                                           const float *scale, const int32_t *zero_point, int is_signed, float *out,
                                           size_t out_row);
+
+/* A chain of quantised layers for one sample: see int8/int8.h. */
+typedef struct mlopt_int8_layer {
+    size_t inputs, outputs;
+    const int8_t *packed; /* signed weights, by gemm_pack of the same tier */
+    size_t packed_columns;
+    /* of every column, whole multiples of MLOPT_INT8_PANEL: what sums begin with, what a unit of them is worth, what is
+     * added then; written where the layer is dynamic */
+    int32_t *start;
+    float *scale;
+    const float *shift;
+    mlopt_activation activation;
+    /* its inputs as bytes: round(x multiplier) + zero */
+    float multiplier;
+    int32_t zero;
+    /* by the range of each sample: then weight_scale takes the part of scale, and -zero column_sums is start */
+    int dynamic;
+    const float *weight_scale;
+    uint8_t *bytes; /* the place of its inputs, a multiple of 64 */
+    float *reals;   /* the place of its outputs, a multiple of MLOPT_INT8_PANEL */
+} mlopt_int8_layer;
+
+typedef struct mlopt_int8_step {
+    void (*run)(const struct mlopt_int8_step *step, const float *x, float *out);
+    const mlopt_int8_layer *layer;
+    const mlopt_int8_layer *next; /* whose inputs the outputs become, or NULL: they stay real */
+    const float *x;               /* NULL: the chain's */
+    float *out;                   /* NULL: the chain's */
+    size_t first, columns;
+    mlopt_activation activation;
+    float floor;
+} mlopt_int8_step;
+
+/* the number of steps; steps NULL: only that.  Layers must stay where they are. */
+typedef size_t mlopt_int8_plan_s8(size_t count, const mlopt_int8_layer *layers, mlopt_int8_step *steps);
+typedef void mlopt_int8_run_s8(size_t count, const mlopt_int8_step *steps, const float *x, float *out);
+/* rows of real numbers to bytes, as the layer's inputs, which are not dynamic; out_row at least round(inputs, 4) */
+typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                  uint8_t *out, size_t out_row);
 
 /* bf16: bfloat16 as its 16 bits, products with float32 sums (bf16/bf16.h) */
 typedef float mlopt_limit_bf16_bf16(size_t n, const uint16_t *x, const uint16_t *y);

@@ -1,5 +1,12 @@
 # The module that is linked with OpenMP: team sizes and split products.
-from mlopt._kernels.dispatch cimport mlopt_gemm_f32, mlopt_gemm_f64, mlopt_gemm_job_f32, mlopt_gemm_job_f64
+from mlopt._kernels.dispatch cimport (
+    mlopt_gemm_f32,
+    mlopt_gemm_f64,
+    mlopt_gemm_job_f32,
+    mlopt_gemm_job_f64,
+    mlopt_int8_gemm_s8,
+    mlopt_int8_job,
+)
 
 # The threads a call gets that does not ask for a number.
 cdef int team_size() noexcept nogil
@@ -18,3 +25,5 @@ cdef void gemm_split_f32(mlopt_gemm_f32 *kernel, const mlopt_gemm_job_f32 *job, 
                          size_t workspace_bytes) noexcept nogil
 cdef void gemm_split_f64(mlopt_gemm_f64 *kernel, const mlopt_gemm_job_f64 *job, int panels,
                          size_t workspace_bytes) noexcept nogil
+cdef void int8_split(mlopt_int8_gemm_s8 *kernel, const mlopt_int8_job *job, int panels,
+                     size_t workspace_bytes) noexcept nogil

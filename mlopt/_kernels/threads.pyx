@@ -8,6 +8,8 @@ from mlopt._kernels.dispatch cimport (
     mlopt_gemm_f64,
     mlopt_gemm_job_f32,
     mlopt_gemm_job_f64,
+    mlopt_int8_gemm_s8,
+    mlopt_int8_job,
 )
 
 
@@ -22,6 +24,7 @@ cdef extern from "gemm/parallel.h" nogil:
     int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
     void mlopt_gemm_split_f32(mlopt_gemm_f32 *, const mlopt_gemm_job_f32 *, int, size_t) noexcept
     void mlopt_gemm_split_f64(mlopt_gemm_f64 *, const mlopt_gemm_job_f64 *, int, size_t) noexcept
+    void mlopt_int8_split(mlopt_int8_gemm_s8 *, const mlopt_int8_job *, int, size_t) noexcept
 
 
 cdef int team_size() noexcept nogil:
@@ -48,6 +51,11 @@ cdef void gemm_split_f32(mlopt_gemm_f32 *kernel, const mlopt_gemm_job_f32 *job, 
 cdef void gemm_split_f64(mlopt_gemm_f64 *kernel, const mlopt_gemm_job_f64 *job, int panels,
                          size_t workspace_bytes) noexcept nogil:
     mlopt_gemm_split_f64(kernel, job, panels, workspace_bytes)
+
+
+cdef void int8_split(mlopt_int8_gemm_s8 *kernel, const mlopt_int8_job *job, int panels,
+                     size_t workspace_bytes) noexcept nogil:
+    mlopt_int8_split(kernel, job, panels, workspace_bytes)
 
 
 def set_num_threads(n):

@@ -3,11 +3,13 @@
 :func:`matmul` checks its operands once (``operands``), turns them into jobs (``_kernels/gemm/gemm.h``: sizes,
 pointers, strides) and runs each through ``gemm``, which takes the workspace from the slab pool and cuts large
 products into panels, one per thread. ``packed`` holds right operands in the form that the kernel reads.
+``int8`` does all that for bytes.
 ``views`` is the same for Cython modules, on typed memoryviews.
 """
 
+from mlopt.linalg.int8 import PackedInt8Matrix, matmul_int8
 from mlopt.linalg.matmul import matmul
 from mlopt.linalg.packed import PackedMatrix
 from mlopt.linalg.vectors import axpy, dot
 
-__all__ = ["PackedMatrix", "axpy", "dot", "matmul"]
+__all__ = ["PackedInt8Matrix", "PackedMatrix", "axpy", "dot", "matmul", "matmul_int8"]

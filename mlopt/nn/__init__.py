@@ -13,6 +13,8 @@ from mlopt.nn.exchange import from_onnx, from_safetensors, from_sklearn, from_to
 from mlopt.nn.lstm import LSTM
 from mlopt.nn.mlp import MLP
 from mlopt.nn.optimizers import SGD, AdamW
+from mlopt.nn.quantize import LayerError, QuantizationReport, QuantizedLayer
+from mlopt.nn.quantized import QuantizedMLP
 from mlopt.nn.schedules import CosineSchedule, ExponentialSchedule, StepSchedule
 from mlopt.nn.training import History
 
@@ -24,6 +26,10 @@ __all__ = [
     "CosineSchedule",
     "ExponentialSchedule",
     "History",
+    "LayerError",
+    "QuantizationReport",
+    "QuantizedLayer",
+    "QuantizedMLP",
     "StepSchedule",
     "from_onnx",
     "from_safetensors",

@@ -417,6 +417,43 @@ cdef class MLP(Model):
             raise ValueError("x must hold at least one sample, got none")
         return bind_gradient_of(self, samples, target)
 
+    def quantize(self, calibration=None, mode="static", *, method="minmax"):
+        """The network in 8-bit integers, for predictions.
+
+        Weights become int8, with a scale for every output; the inputs of layers uint8.
+
+        Parameters
+        ----------
+        calibration : array_like, shape (samples, inputs), optional
+            Samples like those to come, a few hundred or more; needed for ``mode="static"``.
+        mode : {"static", "dynamic"}, default "static"
+            Where the scale of a layer's inputs comes from: from what the calibration samples put into it, once; or from
+            the range of each sample's own, at every call, which takes a little longer and needs no samples.
+        method : {"minmax", "percentile", "mse", "entropy"}, default "minmax"
+            How the range is chosen from the calibration: see :func:`mlopt.quantization.calibrator`.
+
+        Returns
+        -------
+        QuantizedMLP
+            With the same `predict` and `bind`, and :meth:`QuantizedMLP.compare` to see what was lost.  Later changes of
+            this model's parameters do not reach it.
+
+        Raises
+        ------
+        ValueError
+            If samples are missing, do not fit or are not finite, or the model has normalised layers.
+
+        Examples
+        --------
+        >>> import numpy as np, mlopt
+        >>> model = mlopt.nn.MLP([20, 32, 4], rng=0)
+        >>> X = np.random.default_rng(0).normal(size=(500, 20)).astype(np.float32)
+        >>> model.quantize(X)
+        <QuantizedMLP 20 - 32 - 4, static, 912 bytes>
+        """
+        from mlopt.nn.quantize import quantize_mlp
+        return quantize_mlp(self, calibration, mode, method)
+
     @property
     def layers(self):
         """Widths: inputs, hidden layers, outputs."""

@@ -1,17 +1,17 @@
 # The C side of networks (network.h), declared for Cython.
 from libc.stdint cimport uint64_t
 
-from mlopt._kernels.dispatch cimport mlopt_gemm_blocks, mlopt_kernels
-
-
-cdef extern from "signatures.h" nogil:
-    ctypedef enum mlopt_activation:
-        MLOPT_IDENTITY
-        MLOPT_RELU
-        MLOPT_TANH
-        MLOPT_SIGMOID
-        MLOPT_GELU
-        MLOPT_SILU
+from mlopt._kernels.dispatch cimport (
+    MLOPT_GELU,
+    MLOPT_IDENTITY,
+    MLOPT_RELU,
+    MLOPT_SIGMOID,
+    MLOPT_SILU,
+    MLOPT_TANH,
+    mlopt_activation,
+    mlopt_gemm_blocks,
+    mlopt_kernels,
+)
 
 
 cdef extern from "network.h" nogil:

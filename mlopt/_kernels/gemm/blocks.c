@@ -1,4 +1,5 @@
 #include "../cpu.h"
+#include "../int8/int8.h"
 #include "gemm.h"
 
 #include <pthread.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 
 static mlopt_gemm_blocks blocks[2]; /* of 4 and 8 byte elements */
+static mlopt_gemm_blocks bytes;
 static int status;
 static pthread_once_t chosen = PTHREAD_ONCE_INIT;
 
@@ -27,9 +29,20 @@ static mlopt_gemm_blocks from_caches(const mlopt_cpu *cpu, size_t element_bytes)
     return b;
 }
 
+/* Eight rows of A, kc bytes long, take a third of L1, a block of B five eighths of L2. */
+static mlopt_gemm_blocks of_bytes(const mlopt_cpu *cpu)
+{
+    mlopt_gemm_blocks b;
+    b.kc = clamp(cpu->l1d_bytes / 24 / 64 * 64, 256, 2048);
+    b.nc = clamp(cpu->l2_bytes / 8 * 5 / b.kc / MLOPT_INT8_PANEL * MLOPT_INT8_PANEL, MLOPT_INT8_PANEL, 4096);
+    b.mc = 512;
+    return b;
+}
+
 static void choose(void)
 {
     const char *text = getenv("MLOPT_GEMM_BLOCKS");
+    bytes = of_bytes(mlopt_cpu_detect());
     for (int i = 0; i < 2; i++)
         blocks[i] = from_caches(mlopt_cpu_detect(), i ? 8 : 4);
     if (!text || !*text)
@@ -49,7 +62,7 @@ static void choose(void)
 const mlopt_gemm_blocks *mlopt_gemm_default_blocks(size_t element_bytes)
 {
     pthread_once(&chosen, choose);
-    return &blocks[element_bytes == 8];
+    return element_bytes == 1 ? &bytes : &blocks[element_bytes == 8];
 }
 
 int mlopt_gemm_blocks_status(void)

@@ -95,8 +95,8 @@ static inline size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *blocks,
     return mlopt_gemm_most(packed, MLOPT_GEMM_NARROW * k) * element_bytes;
 }
 
-/* The block sizes for elements of 4 or 8 bytes, from the detected caches or MLOPT_GEMM_BLOCKS="mc,kc,nc".
- * Constant for the process; thread-safe. */
+/* The block sizes for elements of 1, 4 or 8 bytes, from the detected caches or, but for bytes,
+ * MLOPT_GEMM_BLOCKS="mc,kc,nc". Constant for the process; thread-safe. */
 const mlopt_gemm_blocks *mlopt_gemm_default_blocks(size_t element_bytes);
 
 /* 0, or -1 where MLOPT_GEMM_BLOCKS is set but is not three positive numbers (the caches' sizes are then used). */

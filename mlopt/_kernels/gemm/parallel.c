@@ -62,3 +62,45 @@ int mlopt_gemm_panels(size_t m, size_t n, size_t k, int threads)
 
 MLOPT_GEMM_SPLIT(f32)
 MLOPT_GEMM_SPLIT(f64)
+
+typedef struct int8_split {
+    mlopt_int8_gemm_s8 *kernel;
+    const mlopt_int8_job *job;
+    int panels;
+    size_t workspace_bytes;
+} int8_split;
+
+static void int8_panel(int i, void *argument)
+{
+    const int8_split *const s = argument;
+    mlopt_int8_job job = *s->job;
+    mlopt_int8_result *const result = &job.result;
+    const size_t longer = job.m > job.n ? job.m : job.n, units = longer / MLOPT_INT8_PANEL;
+    const size_t count = (size_t)s->panels, at = (size_t)i;
+    const size_t first = units * at / count * MLOPT_INT8_PANEL;
+    const size_t end = at + 1 == count ? longer : units * (at + 1) / count * MLOPT_INT8_PANEL;
+    const size_t c_bytes = result->kind <= MLOPT_INT8_TO_F32 ? 4 : 1;
+    if (job.m > job.n) {
+        job.m = end - first;
+        job.a = (const char *)job.a + (ptrdiff_t)first * job.a_row;
+        job.a_zero = job.a_zero ? job.a_zero + first * job.a_zero_step : NULL;
+        job.c = (char *)job.c + (ptrdiff_t)first * job.c_row * (ptrdiff_t)c_bytes;
+    } else {
+        job.n = end - first;
+        job.b = job.b ? (const char *)job.b + (ptrdiff_t)first * job.b_column : NULL;
+        job.packed_first += first;
+        job.b_zero = job.b_zero ? job.b_zero + first * job.b_zero_step : NULL;
+        job.c = (char *)job.c + first * c_bytes;
+        result->bias = result->bias ? result->bias + first : NULL;
+        result->scale = result->scale ? result->scale + first * result->scale_step : NULL;
+        result->shift = result->shift ? result->shift + first : NULL;
+    }
+    job.workspace = (char *)job.workspace + at * s->workspace_bytes;
+    s->kernel(&job);
+}
+
+void mlopt_int8_split(mlopt_int8_gemm_s8 *kernel, const mlopt_int8_job *job, int panels, size_t workspace_bytes)
+{
+    int8_split s = {kernel, job, panels, workspace_bytes};
+    mlopt_team_run(panels, int8_panel, &s);
+}

@@ -9,6 +9,7 @@
  *   i32_xor                      bit by bit
  *   i32_widen_u8 i32_widen_s8 (p), with _first (p, n)    f32_LANES bytes, each to a lane
  *   i32_narrow(p, v), with _first (p, n, v)          the lowest byte of every lane
+ *   i32_interleave(p, q, r, s)   the bytes p[i], q[i], r[i], s[i] in lane i; with _first (p, q, r, s, n)
  *   i32_narrow_four(p, a, b, c, d)    the lowest bytes of four vectors, one behind the other
  *   i32_min i32_max              of signed numbers
  *   f32_of_i32                   to the nearest float, ties to even
@@ -70,6 +71,24 @@ MLOPT_INLINE void i32_narrow(uint8_t *p, i32v v) { _mm_storeu_si128((__m128i *)p
 MLOPT_INLINE void i32_narrow_first(uint8_t *p, size_t n, i32v v)
 {
     _mm_mask_storeu_epi8(p, (__mmask16)f32_first(n), _mm512_cvtepi32_epi8(v));
+}
+MLOPT_INLINE i32v i32_interleaved(__m128i a, __m128i b, __m128i c, __m128i d)
+{
+    const __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+    const __m128i ab_high = _mm_unpackhi_epi8(a, b), cd_high = _mm_unpackhi_epi8(c, d);
+    const __m256i low = _mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd));
+    const __m256i high = _mm256_set_m128i(_mm_unpackhi_epi16(ab_high, cd_high), _mm_unpacklo_epi16(ab_high, cd_high));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+MLOPT_INLINE i32v i32_interleave(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s)
+{
+    return i32_interleaved(_mm_loadu_si128((const __m128i *)p), _mm_loadu_si128((const __m128i *)q),
+                           _mm_loadu_si128((const __m128i *)r), _mm_loadu_si128((const __m128i *)s));
+}
+MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, size_t n)
+{
+    return i32_interleaved(i32_sixteen_first(p, n), i32_sixteen_first(q, n), i32_sixteen_first(r, n),
+                           i32_sixteen_first(s, n));
 }
 MLOPT_INLINE f32v f32_of_i32(i32v v) { return _mm512_cvtepi32_ps(v); }
 MLOPT_INLINE i32v i32_round(f32v v)
@@ -161,6 +180,19 @@ MLOPT_INLINE void i32_narrow_first(uint8_t *p, size_t n, i32v v)
 {
     const uint64_t bytes = i32_low_bytes(v);
     memcpy(p, &bytes, n);
+}
+MLOPT_INLINE i32v i32_interleaved(__m128i a, __m128i b, __m128i c, __m128i d)
+{
+    const __m128i ab = _mm_unpacklo_epi8(a, b), cd = _mm_unpacklo_epi8(c, d);
+    return _mm256_set_m128i(_mm_unpackhi_epi16(ab, cd), _mm_unpacklo_epi16(ab, cd));
+}
+MLOPT_INLINE i32v i32_interleave(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s)
+{
+    return i32_interleaved(i32_eight(p), i32_eight(q), i32_eight(r), i32_eight(s));
+}
+MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, size_t n)
+{
+    return i32_interleaved(i32_eight_first(p, n), i32_eight_first(q, n), i32_eight_first(r, n), i32_eight_first(s, n));
 }
 MLOPT_INLINE f32v f32_of_i32(i32v v) { return _mm256_cvtepi32_ps(v); }
 MLOPT_INLINE i32v i32_round(f32v v)
@@ -259,6 +291,17 @@ MLOPT_INLINE void i32_narrow_first(uint8_t *p, size_t n, i32v v)
         p[i] = (uint8_t)v[i];
 }
 MLOPT_INLINE void i32_narrow(uint8_t *p, i32v v) { i32_narrow_first(p, f32_LANES, v); }
+MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, size_t n)
+{
+    uint8_t bytes[4 * f32_LANES] = {0};
+    for (size_t i = 0; i < n; i++)
+        bytes[4 * i] = p[i], bytes[4 * i + 1] = q[i], bytes[4 * i + 2] = r[i], bytes[4 * i + 3] = s[i];
+    return i32_load_bytes(bytes);
+}
+MLOPT_INLINE i32v i32_interleave(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s)
+{
+    return i32_interleave_first(p, q, r, s, f32_LANES);
+}
 MLOPT_INLINE f32v f32_of_i32(i32v v)
 {
     float lanes[f32_LANES];
