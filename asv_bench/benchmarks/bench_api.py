@@ -37,6 +37,29 @@ class Reductions:
         self.call()
 
 
+class Quantization:
+    """float32 to int8 and back."""
+
+    params = ([100, 1024, 100_000, 1_000_000], [None, 1])
+    param_names = ("n", "axis")
+
+    def setup(self, n, axis):
+        quantize = attribute("quantize")
+        x = aligned(n, "float32") if axis is None else aligned((n // 100, 100), "float32")
+        self.quantized = quantize(x, axis=axis)
+        self.call = lambda: quantize(x, axis=axis)
+        self.given = lambda: quantize(x, axis=axis, scale=self.quantized.scale)
+
+    def time_quantize(self, n, axis):
+        self.call()
+
+    def time_quantize_with_scale(self, n, axis):
+        self.given()
+
+    def time_dequantize(self, n, axis):
+        self.quantized.dequantize()
+
+
 class Matmul:
     """Square products into a given array, one thread."""
 

@@ -104,6 +104,7 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
 /* float32 to bytes and back: the scale is c->number, or operand 1; whether bytes are signed is dims[2] */
 #define MLOPT_INVOCATIONS_BYTES                                                                                        \
     INVOKE(range, f32, (n, p[0], p[1], p[2]))                                                                          \
+    INVOKE(range_columns, f32, (n, m, p[0], step[0], p[1], p[2]))                                                      \
     INVOKE(quantize, f32,                                                                                              \
            (n, p[0], (float)c->number, *(const int32_t *)(void *)p[1], (const int32_t *)(void *)p[2], (void *)p[3]))   \
     INVOKE(quantize_columns, f32,                                                                                      \

@@ -261,6 +261,8 @@ typedef int32_t mlopt_limit_int8_s8(size_t n, const uint8_t *x, const int8_t *y)
  * and a zero point of its own. */
 /* widens [low, high] to hold x; both NaN where a number is not finite */
 typedef void mlopt_range_f32(size_t n, const float *x, float *low, float *high);
+typedef void mlopt_range_columns_f32(size_t rows, size_t columns, const float *x, size_t x_row, float *low,
+                                     float *high);
 typedef void mlopt_quantize_f32(size_t n, const float *x, float scale, int32_t zero_point, const int32_t *limits,
                                 uint8_t *out);
 typedef void mlopt_quantize_columns_f32(size_t rows, size_t columns, const float *x, size_t x_row, const float *scale,

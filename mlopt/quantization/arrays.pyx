@@ -165,12 +165,17 @@ cdef object checked_scale(object scale, object axis, tuple shape):
     if given.dtype.kind not in "iuf":
         raise TypeError(f"scale has elements of type {given.dtype}; expected real numbers")
     check_channels(given, "scale", axis, shape)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        numbers = given.astype(np.float32)
-    wrong = ~(np.isfinite(numbers) & (numbers > 0))
-    if wrong.any():
-        raise ValueError(f"scale is {given[wrong][0] if given.ndim else given}; expected a positive, finite float32")
-    return numbers if given.ndim else np.float32(numbers)
+    if given.dtype == _FLOAT32:
+        numbers = np.array(given, _FLOAT32)
+    else:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            numbers = np.array(given, _FLOAT32)
+    cdef const float *values = <const float *>cnp.PyArray_DATA(<cnp.ndarray>numbers)
+    cdef Py_ssize_t i
+    for i in range(cnp.PyArray_SIZE(<cnp.ndarray>numbers)):
+        if not (values[i] > 0 and isfinite(values[i])):
+            raise ValueError(f"scale is {given[i] if given.ndim else given}; expected a positive, finite float32")
+    return numbers if given.ndim else float_scalar(values[0])
 
 
 cdef int check_channels(object given, str name, object axis, tuple shape) except -1:
@@ -186,11 +191,10 @@ cdef int check_channels(object given, str name, object axis, tuple shape) except
 
 # Zero points as the caller gave them, in the type of the bytes.
 cdef object checked_zero_point(object zero_point, int type_num, object axis, tuple shape):
-    cdef long number
-    if axis is None and type(zero_point) is int and -128 <= zero_point <= 255:
-        number = zero_point
-        if lowest_of(type_num) <= number <= lowest_of(type_num) + 255:
-            return byte_scalar(type_num, number)
+    if type(zero_point) is int and lowest_of(type_num) <= zero_point <= lowest_of(type_num) + 255:
+        if axis is None:
+            return byte_scalar(type_num, zero_point)
+        return np.full(shape[axis], zero_point, _INT8 if type_num == cnp.NPY_BYTE else _UINT8)
     given = np.asarray(zero_point)
     if given.dtype.kind not in "iu":
         raise TypeError(f"zero_point has elements of type {given.dtype}; expected integers")
@@ -459,7 +463,24 @@ cdef int run_dequantize(cnp.ndarray source, cnp.ndarray result, object scale, ob
     return 0
 
 
+# NumPy lets anyone who holds an array give it another shape or type, in place.
+cdef int check_intact(QuantizedArray q) except -1:
+    cdef cnp.ndarray data
+    if q.data is None:
+        raise ValueError("a QuantizedArray without data: its __init__ was not called")
+    data = q.data
+    if cnp.PyArray_TYPE(data) != cnp.NPY_BYTE and cnp.PyArray_TYPE(data) != cnp.NPY_UBYTE:
+        raise ValueError(f"data has become an array of {(<object>data).dtype}; expected int8 or uint8")
+    if q.axis is not None:
+        shape = (<object>data).shape
+        if not q.axis < len(shape) or shape[q.axis] != len(q.scale) or len(q.scale) != len(q.zero_point):
+            raise ValueError(f"data has got the shape {shape}, which does not fit {len(q.scale)} channels along axis "
+                             f"{q.axis}")
+    return 0
+
+
 cdef object dequantized(QuantizedArray q, object out):
+    check_intact(q)
     cdef cnp.ndarray source = packed(q.data)
     cdef cnp.ndarray result
     cdef int axis = -1 if q.axis is None else q.axis

@@ -86,34 +86,24 @@ static inline void mlopt_widen(float *low, float *high, float least, float large
         *high = largest;
 }
 
-/* rows of `times` rows of channels each, in blocks that the second look finds in the second-level cache */
-static inline void mlopt_column_ranges(const mlopt_channels *a, size_t rows, size_t times, const float *x, float *low,
-                                       float *high)
-{
-    enum { ROWS = 128 };
-    const size_t c = a->channels, width = times * c;
-    float least[MLOPT_ROW], largest[MLOPT_ROW];
-    for (size_t row = 0; row < rows; row += ROWS) {
-        const size_t count = rows - row < ROWS ? rows - row : ROWS;
-        for (size_t first = 0; first < width; first += MLOPT_ROW) {
-            const size_t columns = width - first < MLOPT_ROW ? width - first : MLOPT_ROW;
-            const float *const block = x + row * width + first;
-            a->table->min_columns_f32(count, columns, block, (ptrdiff_t)width, least);
-            a->table->max_columns_f32(count, columns, block, (ptrdiff_t)width, largest);
-            for (size_t j = 0; j < columns; j++)
-                mlopt_widen(&low[(first + j) % c], &high[(first + j) % c], least[j], largest[j]);
-        }
-    }
-}
-
-/* Widens low and high of every channel to what is in the array; they are NaN or infinite where that is not finite. */
+/* Widens low and high of every channel to what is in the array; they are NaN where that is not finite. */
 static inline void mlopt_channel_ranges(const mlopt_channels *a, const float *x, float *low, float *high)
 {
     const size_t c = a->channels;
     if (a->inner == 1 && c > 1) {
-        const size_t times = mlopt_rows_in_one(a), whole = a->outer / times;
-        mlopt_column_ranges(a, whole, times, x, low, high);
-        mlopt_column_ranges(a, a->outer - whole * times, 1, x + whole * times * c, low, high);
+        const size_t times = mlopt_rows_in_one(a), width = times * c, rows = a->outer / times;
+        float least[MLOPT_ROW], largest[MLOPT_ROW];
+        if (times > 1) {
+            for (size_t j = 0; j < width; j++) {
+                least[j] = low[j % c];
+                largest[j] = high[j % c];
+            }
+            a->table->range_columns_f32(rows, width, x, width, least, largest);
+            for (size_t j = 0; j < width; j++)
+                mlopt_widen(&low[j % c], &high[j % c], least[j], largest[j]);
+        } else
+            a->table->range_columns_f32(rows, c, x, c, low, high);
+        a->table->range_columns_f32(a->outer - rows * times, c, x + rows * width, c, low, high);
         return;
     }
     for (size_t i = 0; i < a->outer; i++)

@@ -62,6 +62,34 @@ def test_range(tier, n):
         np.testing.assert_array_equal(ends, np.float32(expected))
 
 
+@pytest.mark.parametrize("shape", [*SHAPES, (16, 70), (17, 129), (40, 300)])
+def test_range_columns(tier, shape):
+    rows, columns = shape
+    rng = np.random.default_rng(columns)
+    x = rng.standard_normal(shape).astype(np.float32) * 3
+    low, high = guarded(-rng.random(columns, np.float32)), guarded(rng.random(columns, np.float32))
+    least, largest = np.minimum(x.min(0), low), np.maximum(x.max(0), high)
+    flat, window = rows_of(x, columns + 3)
+    kernel = Kernel("range_columns", "f32", tier)
+    before = low.copy(), high.copy()
+    kernel(shape, flat, low, high, steps=(columns + 3, 1, 1))
+    np.testing.assert_array_equal(low, least)
+    np.testing.assert_array_equal(high, largest)
+    for bad in (np.nan, np.inf, -np.inf):
+        low[...], high[...] = before
+        row, column = rng.integers(rows), rng.integers(columns)
+        window[...] = x
+        window[row, column] = bad
+        kernel(shape, flat, low, high, steps=(columns + 3, 1, 1))
+        assert np.flatnonzero(np.isnan(low)).tolist() == np.flatnonzero(np.isnan(high)).tolist() == [column]
+        window[...] = x
+        kernel(shape, flat, low, high, steps=(columns + 3, 1, 1))  # NaN stays
+        assert np.isnan(low[column])
+        assert np.isnan(high[column])
+        others = np.arange(columns) != column
+        np.testing.assert_array_equal(low[others], least[others])
+
+
 @pytest.mark.parametrize("n", [1, 16, 17, 64, 65, 200])
 def test_range_of_numbers_that_are_not_finite(tier, n):
     for bad in (np.nan, -np.nan, np.inf, -np.inf):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -447,6 +448,21 @@ def test_repr():
 def test_constructor_refuses(arguments, error, words):
     with pytest.raises(error, match=words):
         QuantizedArray(*arguments)
+
+
+def test_spoiled_arrays():
+    q = quantize(random((6, 4)), axis=0)
+    q.data.shape = (24,)
+    with pytest.raises(ValueError, match=r"data has got the shape \(24,\), which does not fit 6 channels along axis 0"):
+        q.dequantize()
+    q = quantize(random((6, 4)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # which recent NumPy gives
+        q.data.dtype = np.float32
+    with pytest.raises(ValueError, match="data has become an array of float32; expected int8 or uint8"):
+        q.dequantize()
+    with pytest.raises(ValueError, match="without data"):
+        QuantizedArray.__new__(QuantizedArray).dequantize()
 
 
 def test_constructor():

@@ -96,6 +96,21 @@ def test_quantize_linear(engine, dtype):
                 same_bits(quantize(x, scale=scale, zero_point=zero_point, dtype=dtype).data, expected)
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize("dtype", BYTES)
+def test_any_bits(dtype):
+    """Numbers and scales of any exponent, NaN of any kind."""
+    rng = np.random.default_rng(8)
+    x = rng.integers(0, 2**32, 20_000, np.uint32).view(np.float32)
+    for scale in rng.integers(1, 0x7F800000, 200, np.uint32).view(np.float32):
+        with np.errstate(all="ignore"):
+            x[:5000] = (rng.integers(-600, 600, 5000) / 2).astype(np.float32) * scale
+            x[5000:10_000] = np.nextafter(x[:5000], np.float32(rng.choice([-np.inf, np.inf])))
+        zero_point = np.dtype(dtype).type(rng.integers(*LIMITS[dtype], endpoint=True))
+        (expected,) = run("runtime", "QuantizeLinear", [x, scale, zero_point], [dtype])
+        same_bits(quantize(x, scale=scale, zero_point=zero_point, dtype=dtype).data, expected)
+
+
 @engines
 @pytest.mark.parametrize("dtype", BYTES)
 @pytest.mark.parametrize("shape", [(7,), (5, 3), (200, 3), (3, 500), (2, 17, 9), (2, 3, 4, 5)])

@@ -7,7 +7,7 @@
  * Quantisation
  *   range           what quantisation asks of numbers, in one pass: the smallest and the largest, and whether all are
  *                   finite.  low and high hold a range before the call, and both are NaN after it where a number is
- *                   not finite; which zero an end is among zeros is not specified.
+ *                   not finite, or where they were; which zero an end is among zeros is not specified.
  *   quantize        out = min(max(round(x / scale) + zero_point, limits[0]), limits[1]), rounded to the nearest even,
  *                   divided, not multiplied by the reciprocal: ONNX's QuantizeLinear.  NaN gives limits[0], infinities
  *                   the limits.  scale is positive, limits are within [-128, 127] or [0, 255], the zero point is one

@@ -38,7 +38,66 @@ void MLOPT_SYMBOL(range, f32)(size_t n, const float *x, float *low, float *high)
     *high = f32_reduce_max(largest[0]) + not_finite;
 }
 
+/* The rows of a strip that RANGE_VECTORS registers are wide. */
+MLOPT_INLINE void range_strip(size_t rows, const float *x, size_t x_row, float *low, float *high)
+{
+    f32v least[RANGE_VECTORS], largest[RANGE_VECTORS], nothing[RANGE_VECTORS];
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < RANGE_VECTORS; j++) {
+        least[j] = f32_load(low + (size_t)j * f32_LANES);
+        largest[j] = f32_load(high + (size_t)j * f32_LANES);
+        nothing[j] = f32_zero();
+    }
+    for (; rows; rows--, x += x_row) {
+        MLOPT_UNROLL_FULLY
+        for (int j = 0; j < RANGE_VECTORS; j++) {
+            const f32v v = f32_load(x + (size_t)j * f32_LANES);
+            least[j] = f32_min(v, least[j]);
+            largest[j] = f32_max(v, largest[j]);
+            nothing[j] = f32_fma(v, f32_zero(), nothing[j]);
+        }
+    }
+    MLOPT_UNROLL_FULLY
+    for (int j = 0; j < RANGE_VECTORS; j++) {
+        f32_store(low + (size_t)j * f32_LANES, f32_add(least[j], nothing[j]));
+        f32_store(high + (size_t)j * f32_LANES, f32_add(largest[j], nothing[j]));
+    }
+}
+
+MLOPT_INLINE void range_strip_first(size_t rows, size_t n, const float *x, size_t x_row, float *low, float *high)
+{
+    f32v least = f32_load_first(low, n), largest = f32_load_first(high, n), nothing = f32_zero();
+    for (; rows; rows--, x += x_row) {
+        const f32v v = f32_load_first(x, n);
+        least = f32_min(v, least);
+        largest = f32_max(v, largest);
+        nothing = f32_fma(v, f32_zero(), nothing);
+    }
+    f32_store_first(low, n, f32_add(least, nothing));
+    f32_store_first(high, n, f32_add(largest, nothing));
+}
+
+/* Rows that are read side by side, each a stream to the prefetchers. */
+#define RANGE_ROWS 16
+
+void MLOPT_SYMBOL(range_columns, f32)(size_t rows, size_t columns, const float *x, size_t x_row, float *low,
+                                      float *high)
+{
+    while (rows) {
+        const size_t count = rows < RANGE_ROWS ? rows : RANGE_ROWS;
+        size_t j = 0;
+        for (; j + RANGE_VECTORS * f32_LANES <= columns; j += RANGE_VECTORS * f32_LANES)
+            range_strip(count, x + j, x_row, low + j, high + j);
+        for (; j < columns; j += f32_LANES)
+            range_strip_first(count, columns - j < f32_LANES ? columns - j : f32_LANES, x + j, x_row, low + j,
+                              high + j);
+        x += count * x_row;
+        rows -= count;
+    }
+}
+
 #undef RANGE_VECTORS
+#undef RANGE_ROWS
 
 /* Below and above any zero point's reach: where a byte's limits are taken as integers, floats only have to stay within
  * what i32_round takes. */
@@ -73,29 +132,39 @@ void MLOPT_SYMBOL(quantize, f32)(size_t n, const float *x, float scale, int32_t 
     }
     for (; i + f32_LANES <= n; i += f32_LANES)
         i32_narrow(out + i, quantize_one(f32_load(x + i), w));
-    if (i < n)
-        i32_narrow_first(out + i, n - i, quantize_one(f32_load_first(x + i, n - i), w));
+    if (i == n)
+        return;
+    if (n >= f32_LANES) /* the last vector, some of it again */
+        i32_narrow(out + n - f32_LANES, quantize_one(f32_load(x + n - f32_LANES), w));
+    else
+        i32_narrow_first(out, n, quantize_one(f32_load_first(x, n), w));
+}
+
+MLOPT_INLINE i32v quantize_each(f32v x, f32v scale, i32v zero_point, i32v low, i32v high)
+{
+    const f32v v = f32_clamp(f32_div(x, scale), f32_set1(-MLOPT_QUANTIZE_FAR), f32_set1(MLOPT_QUANTIZE_FAR));
+    return i32_min(i32_max(i32_add(i32_round(v), zero_point), low), high);
 }
 
 void MLOPT_SYMBOL(quantize_columns, f32)(size_t rows, size_t columns, const float *x, size_t x_row, const float *scale,
                                          const int32_t *zero_point, const int32_t *limits, uint8_t *out, size_t out_row)
 {
-    const f32v far_low = f32_set1(-MLOPT_QUANTIZE_FAR), far_high = f32_set1(MLOPT_QUANTIZE_FAR);
     const i32v low = i32_set1(limits[0]), high = i32_set1(limits[1]);
+    if (columns < f32_LANES) {
+        const f32v divisor = f32_load_first_or(scale, columns, f32_set1(1));
+        const i32v zero = i32_load_first(zero_point, columns);
+        for (; rows; rows--, x += x_row, out += out_row)
+            i32_narrow_first(out, columns, quantize_each(f32_load_first(x, columns), divisor, zero, low, high));
+        return;
+    }
+    const size_t last = columns - f32_LANES;
     for (; rows; rows--, x += x_row, out += out_row) {
-        size_t j = 0;
-        for (; j + f32_LANES <= columns; j += f32_LANES) {
-            const f32v v = f32_clamp(f32_div(f32_load(x + j), f32_load(scale + j)), far_low, far_high);
-            const i32v q = i32_add(i32_round(v), i32_load(zero_point + j));
-            i32_narrow(out + j, i32_min(i32_max(q, low), high));
+        for (size_t j = 0; j < last; j += f32_LANES) {
+            const i32v zero = i32_load(zero_point + j);
+            i32_narrow(out + j, quantize_each(f32_load(x + j), f32_load(scale + j), zero, low, high));
         }
-        if (j < columns) {
-            const size_t rest = columns - j;
-            const f32v divisor = f32_load_first_or(scale + j, rest, f32_set1(1));
-            const f32v v = f32_clamp(f32_div(f32_load_first(x + j, rest), divisor), far_low, far_high);
-            const i32v q = i32_add(i32_round(v), i32_load_first(zero_point + j, rest));
-            i32_narrow_first(out + j, rest, i32_min(i32_max(q, low), high));
-        }
+        const i32v zero = i32_load(zero_point + last); /* some of it may be again */
+        i32_narrow(out + last, quantize_each(f32_load(x + last), f32_load(scale + last), zero, low, high));
     }
 }
 
@@ -109,30 +178,36 @@ MLOPT_INLINE i32v dequantize_load_first(const uint8_t *x, size_t n, int is_signe
     return is_signed ? i32_widen_s8_first((const int8_t *)x, n) : i32_widen_u8_first(x, n);
 }
 
-#define DEQUANTIZED(at) f32_mul(f32_of_i32(i32_sub(dequantize_load(x + (at), is_signed), zero)), factor)
+MLOPT_INLINE f32v dequantize_one(i32v q, f32v scale, i32v zero_point)
+{
+    return f32_mul(f32_of_i32(i32_sub(q, zero_point)), scale);
+}
+
+#define DEQUANTIZED(at) dequantize_one(dequantize_load(x + (at), is_signed), factor, zero)
 
 MLOPT_INLINE void dequantize_all(size_t n, const uint8_t *x, float scale, int32_t zero_point, int is_signed, float *out)
 {
     const f32v factor = f32_set1(scale);
     const i32v zero = i32_set1(zero_point);
+    if (n < f32_LANES) {
+        f32_store_first(out, n, dequantize_one(dequantize_load_first(x, n, is_signed), factor, zero));
+        return;
+    }
     size_t i = 0;
+    const size_t last = n - f32_LANES;
     if (5 * n > ((size_t)1 << 20) && 5 * n > mlopt_cpu_detect()->l3_bytes) { /* past the caches */
-        const size_t to_line = -(uintptr_t)out % sizeof(f32v) / sizeof(float);
-        if (to_line)
-            f32_store_first(out, to_line, DEQUANTIZED(0));
-        for (i = to_line; i + f32_LANES <= n; i += f32_LANES)
+        f32_store(out, DEQUANTIZED(0));
+        for (i = -(uintptr_t)out % sizeof(f32v) / sizeof(float); i < last; i += f32_LANES)
             f32_stream(out + i, DEQUANTIZED(i));
         f32_stream_end();
-    }
-    for (; i + 2 * f32_LANES <= n; i += 2 * f32_LANES) {
+    } else
+        for (; i + f32_LANES < last; i += 2 * f32_LANES) {
+            f32_store(out + i, DEQUANTIZED(i));
+            f32_store(out + i + f32_LANES, DEQUANTIZED(i + f32_LANES));
+        }
+    if (i < last)
         f32_store(out + i, DEQUANTIZED(i));
-        f32_store(out + i + f32_LANES, DEQUANTIZED(i + f32_LANES));
-    }
-    for (; i < n; i += f32_LANES) {
-        const size_t rest = n - i < f32_LANES ? n - i : f32_LANES;
-        const i32v q = i32_sub(dequantize_load_first(x + i, rest, is_signed), zero);
-        f32_store_first(out + i, rest, f32_mul(f32_of_i32(q), factor));
-    }
+    f32_store(out + last, DEQUANTIZED(last)); /* some of it may be again */
 }
 
 void MLOPT_SYMBOL(dequantize, f32)(size_t n, const uint8_t *x, float scale, int32_t zero_point, int is_signed,
@@ -147,17 +222,20 @@ void MLOPT_SYMBOL(dequantize, f32)(size_t n, const uint8_t *x, float scale, int3
 MLOPT_INLINE void dequantize_rows(size_t rows, size_t columns, const uint8_t *x, size_t x_row, const float *scale,
                                   const int32_t *zero_point, int is_signed, float *out, size_t out_row)
 {
+    if (columns < f32_LANES) {
+        const f32v factor = f32_load_first(scale, columns);
+        const i32v zero = i32_load_first(zero_point, columns);
+        for (; rows; rows--, x += x_row, out += out_row)
+            f32_store_first(out, columns, dequantize_one(dequantize_load_first(x, columns, is_signed), factor, zero));
+        return;
+    }
+    const size_t last = columns - f32_LANES;
     for (; rows; rows--, x += x_row, out += out_row) {
-        size_t j = 0;
-        for (; j + f32_LANES <= columns; j += f32_LANES) {
-            const i32v q = i32_sub(dequantize_load(x + j, is_signed), i32_load(zero_point + j));
-            f32_store(out + j, f32_mul(f32_of_i32(q), f32_load(scale + j)));
-        }
-        if (j < columns) {
-            const size_t rest = columns - j;
-            const i32v q = i32_sub(dequantize_load_first(x + j, rest, is_signed), i32_load_first(zero_point + j, rest));
-            f32_store_first(out + j, rest, f32_mul(f32_of_i32(q), f32_load_first(scale + j, rest)));
-        }
+        for (size_t j = 0; j < last; j += f32_LANES)
+            f32_store(out + j,
+                      dequantize_one(dequantize_load(x + j, is_signed), f32_load(scale + j), i32_load(zero_point + j)));
+        f32_store(out + last, dequantize_one(dequantize_load(x + last, is_signed), f32_load(scale + last),
+                                             i32_load(zero_point + last))); /* some of it may be again */
     }
 }
 

@@ -155,16 +155,28 @@ void MLOPT_SYMBOL(chain_inputs, s8)(size_t rows, const mlopt_int8_layer *layer, 
             out[i * out_row + j] = as_byte(x[i * x_row + j], layer->multiplier, layer->zero);
 }
 
+static void widen(float x, float *low, float *high)
+{
+    if (!isfinite(x))
+        *low = *high = NAN; /* for good: no comparison with it is true */
+    else if (x < *low)
+        *low = x;
+    else if (x > *high)
+        *high = x;
+}
+
 void MLOPT_SYMBOL(range, f32)(size_t n, const float *x, float *low, float *high)
 {
-    int finite = 1;
-    for (size_t i = 0; i < n; i++) {
-        finite &= isfinite(x[i]) != 0;
-        *low = x[i] < *low ? x[i] : *low;
-        *high = x[i] > *high ? x[i] : *high;
-    }
-    if (!finite)
-        *low = *high = NAN;
+    for (size_t i = 0; i < n; i++)
+        widen(x[i], low, high);
+}
+
+void MLOPT_SYMBOL(range_columns, f32)(size_t rows, size_t columns, const float *x, size_t x_row, float *low,
+                                      float *high)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < columns; j++)
+            widen(x[i * x_row + j], &low[j], &high[j]);
 }
 
 static uint8_t quantized(float x, float scale, int32_t zero_point, const int32_t *limits)

@@ -336,10 +336,19 @@ MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s)
 
 MLOPT_INLINE void i32_narrow_four(uint8_t *p, i32v a, i32v b, i32v c, i32v d)
 {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+    /* packs work within 16 bytes: fours of bytes come out by lanes, and are put in order at the end */
+    const i32v low = i32_set1(255);
+    const i32v ab = _mm256_packus_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low));
+    const i32v cd = _mm256_packus_epi32(_mm256_and_si256(c, low), _mm256_and_si256(d, low));
+    const i32v order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    i32_store((int32_t *)(void *)p, _mm256_permutevar8x32_epi32(_mm256_packus_epi16(ab, cd), order));
+#else
     i32_narrow(p, a);
     i32_narrow(p + f32_LANES, b);
     i32_narrow(p + 2 * f32_LANES, c);
     i32_narrow(p + 3 * f32_LANES, d);
+#endif
 }
 
 MLOPT_INLINE i32v i32_spread(const void *p)
