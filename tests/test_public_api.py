@@ -25,7 +25,8 @@ MEMBERS = [
 SOURCES = sorted(ROOT.glob("mlopt/**/*.pyx"))
 # what reads better without an example: it would need a file, a process or a minute, or only holds values
 WITHOUT_EXAMPLE = {"mlopt.features.sample_bars", "mlopt.targets.Options", "mlopt.targets.Row", "mlopt.targets.Target",
-                   "mlopt.targets.run", "mlopt.verify.Verdict"}  # fmt: skip
+                   "mlopt.targets.run", "mlopt.verify.Verdict", "mlopt.nn.LayerError",
+                   "mlopt.nn.QuantizationReport"}  # fmt: skip
 
 
 # attributes are described in their class's docstring, with its parameters

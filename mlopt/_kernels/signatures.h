@@ -311,8 +311,8 @@ typedef struct mlopt_int8_step {
 /* the number of steps; steps NULL: only that.  Layers must stay where they are. */
 typedef size_t mlopt_int8_plan_s8(size_t count, const mlopt_int8_layer *layers, mlopt_int8_step *steps);
 typedef void mlopt_int8_run_s8(size_t count, const mlopt_int8_step *steps, const float *x, float *out);
-/* rows of real numbers to bytes, as the layer's inputs, which are not dynamic; out_row is at least their number rounded up
- * to a multiple of 16 */
+/* rows of real numbers to bytes, as the layer's inputs, which are not dynamic; out_row is at least their number rounded
+ * up to a multiple of 16 */
 typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
                                   uint8_t *out, size_t out_row);
 

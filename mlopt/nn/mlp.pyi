@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from mlopt.nn.model import Activation, Floats, Layers, Loss, Model, Workspace
 from mlopt.nn.optimizers import Optimizer
+from mlopt.nn.quantized import QuantizedMLP
 
 @final
 class DenseWorkspace(Workspace): ...
@@ -29,6 +30,13 @@ class MLP(Model):
     def predict(self, X: ArrayLike, out: Floats | None = None) -> Floats: ...
     def bind(self, x: Floats, out: Floats) -> BoundPrediction: ...
     def bind_gradient(self, x: Floats, y: Floats) -> BoundGradient: ...
+    def quantize(
+        self,
+        calibration: ArrayLike | None = None,
+        mode: Literal["static", "dynamic"] = "static",
+        *,
+        method: Literal["minmax", "percentile", "mse", "entropy"] = "minmax",
+    ) -> QuantizedMLP: ...
     @property
     def layers(self) -> tuple[int, ...]: ...
     @property

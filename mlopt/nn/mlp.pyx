@@ -449,7 +449,7 @@ cdef class MLP(Model):
         >>> model = mlopt.nn.MLP([20, 32, 4], rng=0)
         >>> X = np.random.default_rng(0).normal(size=(500, 20)).astype(np.float32)
         >>> model.quantize(X)
-        <QuantizedMLP 20 - 32 - 4, static, 912 bytes>
+        <QuantizedMLP 20 - 32 - 4, static, 1056 bytes>
         """
         from mlopt.nn.quantize import quantize_mlp
         return quantize_mlp(self, calibration, mode, method)

@@ -52,6 +52,14 @@ class QuantizedLayer:
     ------
     TypeError, ValueError
         If an argument is not that.
+
+    Examples
+    --------
+    >>> import numpy as np, mlopt
+    >>> layer = mlopt.nn.QuantizedLayer(np.array([[100], [-50]], np.int8), 0.01, [0.5], "identity", 0.1, 128)
+    >>> network = mlopt.nn.QuantizedMLP([layer])
+    >>> network.predict(np.array([1, 2], np.float32))  # 1.0 * 1 - 0.5 * 2 + 0.5
+    array([0.5], dtype=float32)
     """
 
     weights: NDArray[Any]
