@@ -257,6 +257,17 @@ TARGETS = (
         "network",
     ),
     Target(
+        "inference_int8",
+        "one sample in int8 against float32",
+        "bound calls of MLPs from 8-8-8 to 4096-4096-4096 and 100-50-10, weights from L1 to memory",
+        HOT,
+        (
+            higher("goal", "int8 faster at every size", 1.0, "worst_ratio"),
+            higher("stretch", "median ≥ 3 ×", 3.0, "median_ratio"),
+        ),
+        "network",
+    ),
+    Target(
         "allocations",
         "heap allocations on the hot path",
         "malloc, calloc, realloc, aligned_alloc and mmap counted while bars run through features, inference, "
