@@ -266,6 +266,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     cdef const mlopt_kernels *table = current_table()
     cdef cnp.npy_intp shape[2]
     cdef int ndim = cnp.PyArray_NDIM(left), threads = 1, status
+    cdef float one_scale
     if ndim == 0:
         raise ValueError("a must have at least 1 dimension, got a scalar")
     if isinstance(b, PackedInt8Matrix):
@@ -316,7 +317,10 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
                         f"got {dtype}")
     job.result.kind = kind
     set_result(&job, scale, bias, activation, out_scale, out_zero_point, dtype)
-    if scale is not None:
+    if type(scale) is float:
+        one_scale = scale
+        job.result.scale = &one_scale
+    elif scale is not None:
         scales = floats(scale, "scale", job.n)
         job.result.scale, job.result.scale_step = <float *>cnp.PyArray_DATA(scales), cnp.PyArray_DIM(scales, 0) > 1
     if bias is not None:
