@@ -333,7 +333,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
         shape[0], shape[1] = job.m, job.n
         result = aligned_array(2, shape, (<cnp.dtype>dtype).type_num, False)
     else:
-        result = checked_out(out, np.shape(left)[:ndim - 1] + (job.n,), dtype, left, right)
+        result = checked_out(<cnp.ndarray>out, left, job.n, dtype, right)
 
     job.a = cnp.PyArray_DATA(rows)
     job.a_row, job.a_column = cnp.PyArray_STRIDE(rows, 0), cnp.PyArray_STRIDE(rows, 1)
@@ -424,16 +424,21 @@ cdef tuple checked_bias(bias, Py_ssize_t n, bint integers_only):
     return None, np.ascontiguousarray(found, np.float32)
 
 
-cdef cnp.ndarray checked_out(out, tuple shape, dtype, cnp.ndarray left, cnp.ndarray right):
+cdef cnp.ndarray checked_out(cnp.ndarray out, cnp.ndarray like, Py_ssize_t n, object dtype, cnp.ndarray right):
+    """`out`, which must have the shape of `like` but for the last dimension, n."""
+    cdef int i, ndim = cnp.PyArray_NDIM(like)
+    cdef bint fits = cnp.PyArray_NDIM(out) == ndim and cnp.PyArray_DIM(out, ndim - 1) == n
+    for i in range(ndim - 1):
+        fits = fits and cnp.PyArray_DIM(out, i) == cnp.PyArray_DIM(like, i)
     if out.dtype != dtype:
         raise TypeError(f"out must be an array of {dtype}, got {out.dtype}")
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
-    if not out.flags.writeable:
+    if not fits:
+        raise ValueError(f"out must have shape {(*np.shape(like)[:ndim - 1], n)}, got {np.shape(out)}")
+    if not cnp.PyArray_ISWRITEABLE(out):
         raise ValueError("out must be writable, got a read-only array")
-    if not out.flags.c_contiguous or not out.flags.aligned:
-        raise ValueError("out must be C-contiguous and aligned")
-    if overlap(out, left) or (right is not None and overlap(out, right)):
+    if not cnp.PyArray_ISCARRAY(out):
+        raise ValueError(f"out must be C-contiguous and aligned, got strides {(<object>out).strides}")
+    if overlap(out, like) or (right is not None and overlap(out, right)):
         raise ValueError("out must not overlap a or b")
     return out
 
