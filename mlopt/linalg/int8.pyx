@@ -7,12 +7,13 @@ cimport numpy as cnp
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t
 
-from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release
+from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release, table_of
 from mlopt._kernels.dispatch cimport (
     MLOPT_INT8_TO_F32,
     MLOPT_INT8_TO_S8,
     MLOPT_INT8_TO_S32,
     MLOPT_INT8_TO_U8,
+    mlopt_gemm_blocks,
     mlopt_int8_job,
     mlopt_int8_packed_bytes,
     mlopt_int8_workspace_bytes,
@@ -144,6 +145,113 @@ cdef class PackedInt8Matrix:
         return f"<PackedInt8Matrix {self.shape[0]} x {self.shape[1]}, {self.dtype}>"
 
 
+cdef class Int8Product:
+    """One tier's product of bytes with any blocks and panels, for tests and benchmarks.
+
+    Shapes and strides are those of the arrays; that they and the types fit together is checked, nothing else is.
+
+    Parameters
+    ----------
+    a, b : ndarray of uint8 or int8
+        Two-dimensional, of any strides.
+    c : ndarray of int32, float32, uint8 or int8
+        Two-dimensional, its rows contiguous.
+    tier : str
+        One of ``available_tiers()``.
+    a_zero, b_zero : ndarray of int32, optional
+        Zero points: one, or one for every row of `a` or column of `b`.
+    bias : ndarray of int32, optional
+        One for every column.
+    scale : ndarray of float32, optional
+        One, or one for every column; needed unless `c` is of int32.
+    shift : ndarray of float32, optional
+        One for every column.
+    activation : str, optional
+        One of ``ACTIVATIONS``.
+    out_multiplier : float, optional
+        What 8-bit results are multiplied with.
+    out_zero : int, optional
+        What is added to them.
+    blocks : tuple of int, optional
+        ``(mc, kc, nc)``; those of the process by default.
+    workspace : ndarray, optional
+        64-byte aligned bytes, as many as ``workspace_bytes`` for each panel; its own by default.
+    packed : ndarray of int8, optional
+        As many as ``packed_bytes``: `b` is packed into it here, not in every call.
+    panels : int, optional
+        How many panels threads compute; `workspace` is its own then.
+    """
+    cdef const mlopt_kernels *table
+    cdef mlopt_gemm_blocks blocks
+    cdef mlopt_int8_job job
+    cdef readonly size_t workspace_bytes
+    cdef readonly size_t packed_bytes
+    cdef int panels
+    cdef tuple operands
+
+    def __init__(self, cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray c not None, str tier, *,
+                 cnp.ndarray a_zero=None, cnp.ndarray b_zero=None, cnp.ndarray bias=None, cnp.ndarray scale=None,
+                 cnp.ndarray shift=None, activation="identity", float out_multiplier=1, int out_zero=0, blocks=None,
+                 cnp.ndarray workspace=None, cnp.ndarray packed=None, int panels=1):
+        self.table = table_of(tier)
+        if blocks is None:
+            self.blocks = default_blocks(1)[0]
+        else:
+            self.blocks.mc, self.blocks.kc, self.blocks.nc = blocks
+        cdef mlopt_int8_job *job = &self.job
+        if not is_bytes(a) or not is_bytes(b):
+            raise TypeError("a and b must be arrays of uint8 or int8")
+        job.m, job.k, job.n = a.shape[0], a.shape[1], b.shape[1]
+        if (b.shape[0], c.shape[0], c.shape[1]) != (job.k, job.m, job.n):
+            raise ValueError("a, b and c do not fit together")
+        job.result.kind = KINDS[c.dtype]
+        job.a, job.a_row, job.a_column = cnp.PyArray_DATA(a), a.strides[0], a.strides[1]
+        job.b, job.b_row, job.b_column = cnp.PyArray_DATA(b), b.strides[0], b.strides[1]
+        job.c, job.c_row = cnp.PyArray_DATA(c), c.strides[0] // c.itemsize
+        job.a_signed, job.b_signed = cnp.PyArray_TYPE(a) == cnp.NPY_INT8, cnp.PyArray_TYPE(b) == cnp.NPY_INT8
+        job.a_zero = <int32_t *>data_or_null(a_zero, INT32)
+        job.b_zero = <int32_t *>data_or_null(b_zero, INT32)
+        job.a_zero_step = a_zero is not None and a_zero.size > 1
+        job.b_zero_step = b_zero is not None and b_zero.size > 1
+        job.result.bias = <int32_t *>data_or_null(bias, INT32)
+        job.result.scale = <float *>data_or_null(scale, FLOAT32)
+        job.result.scale_step = scale is not None and scale.size > 1
+        job.result.shift = <float *>data_or_null(shift, FLOAT32)
+        job.result.activation = ACTIVATIONS.index(activation)
+        job.result.out_multiplier, job.result.out_zero = out_multiplier, out_zero
+        job.blocks = &self.blocks
+        self.workspace_bytes = mlopt_int8_workspace_bytes(job.blocks, job.result.kind, job.m, job.n, job.k)
+        self.panels = panels
+        cdef cnp.npy_intp length = (self.workspace_bytes + 63) // 64 * 64 * panels
+        if workspace is None:
+            workspace = aligned_array(1, &length, cnp.NPY_UINT8, False)
+        job.workspace = cnp.PyArray_DATA(workspace)
+        job.packed_columns = self.table.gemm_pack_s8(job.k, job.n, NULL, 0, 0, job.b_signed, NULL)
+        self.packed_bytes = mlopt_int8_packed_bytes(job.k, job.packed_columns)
+        job.packed, job.packed_first = NULL, 0
+        if packed is not None:
+            self.table.gemm_pack_s8(job.k, job.n, job.b, job.b_row, job.b_column, job.b_signed,
+                                    <int8_t *>cnp.PyArray_DATA(packed))
+            job.packed, job.b = <int8_t *>cnp.PyArray_DATA(packed), NULL
+        self.operands = a, b, c, a_zero, b_zero, bias, scale, shift, workspace, packed
+
+    def __call__(self):
+        """Compute once, without the GIL."""
+        with nogil:
+            if self.panels == 1:
+                self.table.gemm_s8(&self.job)
+            else:
+                int8_split(self.table.gemm_s8, &self.job, self.panels, (self.workspace_bytes + 63) // 64 * 64)
+
+
+cdef void *data_or_null(cnp.ndarray x, object dtype) except? NULL:
+    if x is None:
+        return NULL
+    if x.dtype != dtype or not x.flags.c_contiguous:
+        raise TypeError(f"expected a contiguous array of {dtype}, got one of {x.dtype}")
+    return cnp.PyArray_DATA(x)
+
+
 # --- arguments -----------------------------------------------------------------------------------
 
 
@@ -201,7 +309,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     b : array_like of int8 or uint8, shape (k, n), or PackedInt8Matrix
         The right operand.
     out : ndarray, optional
-        Where to store the result: of its shape and dtype, C-contiguous, writable, apart from `a` and `b`.
+        Where to store the result: of its shape and dtype, C-contiguous, writable, apart from all other arguments.
     a_zero_point : int or array_like of int, shape (m,), default 0
         What stands for zero in `a`, or in each of its rows; in the range of its dtype.
     b_zero_point : int or array_like of int, shape (n,), default 0
@@ -309,7 +417,10 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     if out_dtype is None:
         dtype = out.dtype if out is not None else INT32 if scale is None else FLOAT32
     else:
-        dtype = np.dtype(out_dtype)
+        try:
+            dtype = np.dtype(out_dtype)
+        except TypeError:
+            raise TypeError(f"out_dtype must be int32, float32, uint8 or int8, got {out_dtype!r}") from None
     kind = KINDS.get(dtype)
     if kind is None:
         raise TypeError(f"{'out_dtype' if out_dtype is not None else 'out'} must be int32, float32, uint8 or int8, "
@@ -329,7 +440,11 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
         shape[0], shape[1] = job.m, job.n
         result = aligned_array(2, shape, (<cnp.dtype>dtype).type_num, False)
     else:
-        result = checked_out(out, np.shape(left)[:ndim - 1] + (job.n,), dtype, left, right)
+        result = checked_out(out, np.shape(left)[:ndim - 1] + (job.n,), dtype)
+        for name, array in (("a", left), ("b", right), ("a_zero_point", a_zero), ("b_zero_point", b_zero),
+                            ("scale", scales), ("bias", integers), ("bias", shift)):
+            if array is not None and overlap(result, array):
+                raise ValueError(f"out must not overlap {name}")
 
     job.a = cnp.PyArray_DATA(rows)
     job.a_row, job.a_column = cnp.PyArray_STRIDE(rows, 0), cnp.PyArray_STRIDE(rows, 1)
@@ -402,6 +517,8 @@ cdef int set_result(mlopt_int8_job *job, scale, bias, activation, out_scale, out
     if not low <= zero <= low + 255:
         raise ValueError(f"out_zero_point must be in the range of {dtype}, {low} to {low + 255}, got {zero}")
     job.result.out_multiplier = <float>1 / <float>of_out
+    if not isfinite(job.result.out_multiplier) or job.result.out_multiplier == 0:
+        raise ValueError(f"out_scale must have a reciprocal in float32, got {out_scale!r}")
     job.result.out_zero = zero
     return 0
 
@@ -420,7 +537,7 @@ cdef tuple checked_bias(bias, Py_ssize_t n, bint integers_only):
     return None, np.ascontiguousarray(found, np.float32)
 
 
-cdef cnp.ndarray checked_out(out, tuple shape, dtype, cnp.ndarray left, cnp.ndarray right):
+cdef cnp.ndarray checked_out(out, tuple shape, dtype):
     if out.dtype != dtype:
         raise TypeError(f"out must be an array of {dtype}, got {out.dtype}")
     if out.shape != shape:
@@ -429,9 +546,7 @@ cdef cnp.ndarray checked_out(out, tuple shape, dtype, cnp.ndarray left, cnp.ndar
         raise ValueError("out must be writable, got a read-only array")
     if not out.flags.c_contiguous or not out.flags.aligned:
         raise ValueError("out must be C-contiguous and aligned")
-    if overlap(out, left) or (right is not None and overlap(out, right)):
-        raise ValueError("out must not overlap a or b")
     return out
 
 
-__all__ = ["PackedInt8Matrix", "matmul_int8"]
+__all__ = ["PackedInt8Matrix", "matmul_int8"]  # and Int8Product, for tests and benchmarks
