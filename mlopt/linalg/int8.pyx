@@ -255,8 +255,17 @@ cdef void *data_or_null(cnp.ndarray x, object dtype) except? NULL:
 # --- arguments -----------------------------------------------------------------------------------
 
 
-cdef cnp.ndarray per_element(value, str name, Py_ssize_t length, object dtype, int low, int high):
+cdef bint one_integer(value, bint is_signed, int32_t *to) except -1:
+    """Takes in a number that is in the operand's range, and says whether it is."""
+    if not (-128 if is_signed else 0) <= value <= (127 if is_signed else 255):
+        return False
+    to[0] = value
+    return True
+
+
+cdef cnp.ndarray per_element(value, str name, Py_ssize_t length, object dtype, bint is_signed):
     """A number, or one for each of so many, as int32; within the operand's range."""
+    cdef int low = -128 if is_signed else 0, high = 127 if is_signed else 255
     found = np.asarray(value)
     if found.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an integer or an array of integers, got {found.dtype}")
@@ -371,6 +380,8 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     cdef cnp.ndarray left = as_bytes(a, "a"), right = None, result, a_zero = None, b_zero = None
     cdef cnp.ndarray scales = None, integers = None, shift = None, rows
     cdef PackedInt8Matrix packed = None
+    cdef int32_t one_a_zero = 0, one_b_zero = 0
+    cdef float one_scale
     cdef const mlopt_kernels *table = current_table()
     cdef cnp.npy_intp shape[2]
     cdef int ndim = cnp.PyArray_NDIM(left), threads = 1, status
@@ -396,20 +407,23 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
         rows = left.reshape(-1, job.k) if job.k else np.empty((int(np.prod(np.shape(left)[:ndim - 1])), 0), left.dtype)
     job.m = cnp.PyArray_DIM(rows, 0)
 
-    # zero points
+    # zero points and scales: one number, or one for each
     job.a_zero = job.b_zero = NULL
     job.a_zero_step = job.b_zero_step = 0
-    if a_zero_point is not 0:
-        a_zero = per_element(a_zero_point, "a_zero_point", job.m, left.dtype, -128 if job.a_signed else 0,
-                             127 if job.a_signed else 255)
+    if type(a_zero_point) is int and one_integer(a_zero_point, job.a_signed, &one_a_zero):
+        job.a_zero = &one_a_zero
+    else:
+        a_zero = per_element(a_zero_point, "a_zero_point", job.m, left.dtype, job.a_signed)
         job.a_zero, job.a_zero_step = <int32_t *>cnp.PyArray_DATA(a_zero), cnp.PyArray_DIM(a_zero, 0) > 1
-    if b_zero_point is not 0:
+    if type(b_zero_point) is int and one_integer(b_zero_point, job.b_signed, &one_b_zero):
+        job.b_zero = &one_b_zero
+    else:
         b_zero = per_element(b_zero_point, "b_zero_point", job.n, packed.dtype if packed is not None else right.dtype,
-                             -128 if job.b_signed else 0, 127 if job.b_signed else 255)
+                             job.b_signed)
         job.b_zero, job.b_zero_step = <int32_t *>cnp.PyArray_DATA(b_zero), cnp.PyArray_DIM(b_zero, 0) > 1
     if job.k > 0x7fffffff // 65025:
-        check_depth(job.k, reach(job.a_signed, job.a_zero, 0 if a_zero is None else cnp.PyArray_DIM(a_zero, 0)),
-                    reach(job.b_signed, job.b_zero, 0 if b_zero is None else cnp.PyArray_DIM(b_zero, 0)))
+        check_depth(job.k, reach(job.a_signed, job.a_zero, 1 if a_zero is None else cnp.PyArray_DIM(a_zero, 0)),
+                    reach(job.b_signed, job.b_zero, 1 if b_zero is None else cnp.PyArray_DIM(b_zero, 0)))
 
     # the result
     if out is not None and not isinstance(out, np.ndarray):
@@ -427,7 +441,10 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
                         f"got {dtype}")
     job.result.kind = kind
     set_result(&job, scale, bias, activation, out_scale, out_zero_point, dtype)
-    if scale is not None:
+    if type(scale) is float or isinstance(scale, np.float32):
+        one_scale = scale
+        job.result.scale = &one_scale
+    elif scale is not None:
         scales = floats(scale, "scale", job.n)
         job.result.scale, job.result.scale_step = <float *>cnp.PyArray_DATA(scales), cnp.PyArray_DIM(scales, 0) > 1
     if bias is not None:
