@@ -30,6 +30,7 @@ class Int8Product:
         activation: Activation = "identity",
         out_multiplier: float = 1.0,
         out_zero: int = 0,
+        a_padded: bool = False,
         blocks: tuple[int, int, int] | None = None,
         workspace: NDArray[np.uint8] | None = None,
         packed: NDArray[np.int8] | None = None,

@@ -172,6 +172,8 @@ cdef class Int8Product:
         What 8-bit results are multiplied with.
     out_zero : int, optional
         What is added to them.
+    a_padded : bool, optional
+        Whether rows of `a` may be read up to a multiple of 4.
     blocks : tuple of int, optional
         ``(mc, kc, nc)``; those of the process by default.
     workspace : ndarray, optional
@@ -191,8 +193,8 @@ cdef class Int8Product:
 
     def __init__(self, cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray c not None, str tier, *,
                  cnp.ndarray a_zero=None, cnp.ndarray b_zero=None, cnp.ndarray bias=None, cnp.ndarray scale=None,
-                 cnp.ndarray shift=None, activation="identity", float out_multiplier=1, int out_zero=0, blocks=None,
-                 cnp.ndarray workspace=None, cnp.ndarray packed=None, int panels=1):
+                 cnp.ndarray shift=None, activation="identity", float out_multiplier=1, int out_zero=0,
+                 bint a_padded=False, blocks=None, cnp.ndarray workspace=None, cnp.ndarray packed=None, int panels=1):
         self.table = table_of(tier)
         if blocks is None:
             self.blocks = default_blocks(1)[0]
@@ -209,6 +211,7 @@ cdef class Int8Product:
         job.b, job.b_row, job.b_column = cnp.PyArray_DATA(b), b.strides[0], b.strides[1]
         job.c, job.c_row = cnp.PyArray_DATA(c), c.strides[0] // c.itemsize
         job.a_signed, job.b_signed = cnp.PyArray_TYPE(a) == cnp.NPY_INT8, cnp.PyArray_TYPE(b) == cnp.NPY_INT8
+        job.a_padded = a_padded
         job.a_zero = <int32_t *>data_or_null(a_zero, INT32)
         job.b_zero = <int32_t *>data_or_null(b_zero, INT32)
         job.a_zero_step = a_zero is not None and a_zero.size > 1

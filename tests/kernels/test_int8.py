@@ -165,6 +165,16 @@ def test_operands_of_stride_zero(tier):
                 np.testing.assert_array_equal(product(left, right, np.int32, tier), sums_of(left, right))
 
 
+def test_padded_rows(tier):
+    """Rows that may be read up to a multiple of 4, whatever stands there; not what lies behind."""
+    for (m, n, k), pack in itertools.product([(1, 17, 1), (3, 33, 6), (9, 97, 131), (17, 50, 63)], (False, True)):
+        whole, b = bytes_of((m, -(-k // 4) * 4), np.uint8), bytes_of((k, n), np.uint8, 1)
+        zeros = {"a_zero": zero_points("each", m, np.uint8, 2), "b_zero": zero_points("each", n, np.uint8, 3)}
+        a = whole[:, :k]
+        expected = sums_of(a, b, **zeros)
+        np.testing.assert_array_equal(product(a, b, np.int32, tier, pack=pack, a_padded=True, **zeros), expected)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     size=st.tuples(st.integers(0, 40), st.integers(0, 110), st.integers(0, 200)),
