@@ -15,6 +15,7 @@ from mlopt._kernels.dispatch cimport (
     MLOPT_INT8_TO_U8,
     mlopt_gemm_blocks,
     mlopt_int8_job,
+    mlopt_int8_kind,
     mlopt_int8_packed_bytes,
     mlopt_int8_workspace_bytes,
     mlopt_kernels,
@@ -27,10 +28,6 @@ cnp.import_array()
 
 # In the order of mlopt_activation.
 ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "gelu", "silu")
-cdef dict KINDS = {
-    np.dtype(np.int32): MLOPT_INT8_TO_S32, np.dtype(np.float32): MLOPT_INT8_TO_F32,
-    np.dtype(np.uint8): MLOPT_INT8_TO_U8, np.dtype(np.int8): MLOPT_INT8_TO_S8,
-}
 cdef object INT32 = np.dtype(np.int32)
 cdef object FLOAT32 = np.dtype(np.float32)
 # Multiplications from which the GIL is released, and from which threads are asked for.
@@ -58,12 +55,26 @@ cdef int run_int8(const mlopt_kernels *table, mlopt_int8_job *job, int threads) 
     return 0
 
 
+cdef int kind_of(cnp.dtype dtype) noexcept:
+    """A mlopt_int8_kind, or -1."""
+    if not cnp.PyDataType_ISNOTSWAPPED(dtype):
+        return -1
+    if dtype.type_num == cnp.NPY_FLOAT32:
+        return MLOPT_INT8_TO_F32
+    if dtype.type_num == cnp.NPY_UINT8:
+        return MLOPT_INT8_TO_U8
+    if dtype.type_num == cnp.NPY_INT8:
+        return MLOPT_INT8_TO_S8
+    # int and long are types of their own where they have one size
+    return MLOPT_INT8_TO_S32 if dtype.kind == c"i" and dtype.itemsize == 4 else -1
+
+
 cdef inline bint is_bytes(cnp.ndarray x) noexcept:
     return cnp.PyArray_TYPE(x) == cnp.NPY_UINT8 or cnp.PyArray_TYPE(x) == cnp.NPY_INT8
 
 
 cdef cnp.ndarray as_bytes(x, str name):
-    if isinstance(x, np.ndarray) and is_bytes(<cnp.ndarray>x):
+    if isinstance(x, cnp.ndarray) and is_bytes(<cnp.ndarray>x):
         return <cnp.ndarray>x
     found = np.asarray(x)
     if found.dtype != np.uint8 and found.dtype != np.int8:
@@ -206,7 +217,9 @@ cdef class Int8Product:
         job.m, job.k, job.n = a.shape[0], a.shape[1], b.shape[1]
         if (b.shape[0], c.shape[0], c.shape[1]) != (job.k, job.m, job.n):
             raise ValueError("a, b and c do not fit together")
-        job.result.kind = KINDS[c.dtype]
+        if kind_of(c.dtype) < 0:
+            raise TypeError(f"c must be an array of int32, float32, uint8 or int8, got {c.dtype}")
+        job.result.kind = <mlopt_int8_kind>kind_of(c.dtype)
         job.a, job.a_row, job.a_column = cnp.PyArray_DATA(a), a.strides[0], a.strides[1]
         job.b, job.b_row, job.b_column = cnp.PyArray_DATA(b), b.strides[0], b.strides[1]
         job.c, job.c_row = cnp.PyArray_DATA(c), c.strides[0] // c.itemsize
@@ -387,7 +400,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     cdef float one_scale
     cdef const mlopt_kernels *table = current_table()
     cdef cnp.npy_intp shape[2]
-    cdef int ndim = cnp.PyArray_NDIM(left), threads = 1, status
+    cdef int ndim = cnp.PyArray_NDIM(left), threads = 1, kind, status
     if ndim == 0:
         raise ValueError("a must have at least 1 dimension, got a scalar")
     if isinstance(b, PackedInt8Matrix):
@@ -429,7 +442,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
                     reach(job.b_signed, job.b_zero, 1 if b_zero is None else cnp.PyArray_DIM(b_zero, 0)))
 
     # the result
-    if out is not None and not isinstance(out, np.ndarray):
+    if out is not None and not isinstance(out, cnp.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if out_dtype is None:
         dtype = out.dtype if out is not None else INT32 if scale is None else FLOAT32
@@ -438,13 +451,13 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
             dtype = np.dtype(out_dtype)
         except TypeError:
             raise TypeError(f"out_dtype must be int32, float32, uint8 or int8, got {out_dtype!r}") from None
-    kind = KINDS.get(dtype)
-    if kind is None:
+    kind = kind_of(<cnp.dtype>dtype)
+    if kind < 0:
         raise TypeError(f"{'out_dtype' if out_dtype is not None else 'out'} must be int32, float32, uint8 or int8, "
                         f"got {dtype}")
-    job.result.kind = kind
+    job.result.kind = <mlopt_int8_kind>kind
     set_result(&job, scale, bias, activation, out_scale, out_zero_point, dtype)
-    if type(scale) is float or isinstance(scale, np.float32):
+    if type(scale) is float or (scale is not None and isinstance(scale, np.float32)):
         one_scale = scale
         job.result.scale = &one_scale
     elif scale is not None:
@@ -460,11 +473,15 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
         shape[0], shape[1] = job.m, job.n
         result = aligned_array(2, shape, (<cnp.dtype>dtype).type_num, False)
     else:
-        result = checked_out(out, np.shape(left)[:ndim - 1] + (job.n,), dtype)
-        for name, array in (("a", left), ("b", right), ("a_zero_point", a_zero), ("b_zero_point", b_zero),
-                            ("scale", scales), ("bias", integers), ("bias", shift)):
-            if array is not None and overlap(result, array):
-                raise ValueError(f"out must not overlap {name}")
+        result = <cnp.ndarray>out
+        check_out(result, left, job.n, dtype)
+        check_apart(result, left, "a")
+        check_apart(result, right, "b")
+        check_apart(result, a_zero, "a_zero_point")
+        check_apart(result, b_zero, "b_zero_point")
+        check_apart(result, scales, "scale")
+        check_apart(result, integers, "bias")
+        check_apart(result, shift, "bias")
 
     job.a = cnp.PyArray_DATA(rows)
     job.a_row, job.a_column = cnp.PyArray_STRIDE(rows, 0), cnp.PyArray_STRIDE(rows, 1)
@@ -557,16 +574,26 @@ cdef tuple checked_bias(bias, Py_ssize_t n, bint integers_only):
     return None, np.ascontiguousarray(found, np.float32)
 
 
-cdef cnp.ndarray checked_out(out, tuple shape, dtype):
-    if out.dtype != dtype:
+cdef int check_out(cnp.ndarray out, cnp.ndarray left, Py_ssize_t n, dtype) except -1:
+    cdef int i, last = cnp.PyArray_NDIM(left) - 1
+    cdef bint fits = cnp.PyArray_NDIM(out) == last + 1 and cnp.PyArray_DIM(out, last) == n
+    if kind_of(out.dtype) != kind_of(dtype):
         raise TypeError(f"out must be an array of {dtype}, got {out.dtype}")
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
-    if not out.flags.writeable:
+    for i in range(last):
+        fits = fits and cnp.PyArray_DIM(out, i) == cnp.PyArray_DIM(left, i)
+    if not fits:
+        raise ValueError(f"out must have shape {np.shape(left)[:last] + (n,)}, got {np.shape(out)}")
+    if not cnp.PyArray_ISWRITEABLE(out):
         raise ValueError("out must be writable, got a read-only array")
-    if not out.flags.c_contiguous or not out.flags.aligned:
+    if not cnp.PyArray_IS_C_CONTIGUOUS(out) or not cnp.PyArray_ISALIGNED(out):
         raise ValueError("out must be C-contiguous and aligned")
-    return out
+    return 0
+
+
+cdef int check_apart(cnp.ndarray out, cnp.ndarray other, str name) except -1:
+    if other is not None and overlap(out, other):
+        raise ValueError(f"out must not overlap {name}")
+    return 0
 
 
 __all__ = ["PackedInt8Matrix", "matmul_int8"]  # and Int8Product, for tests and benchmarks
