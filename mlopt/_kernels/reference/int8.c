@@ -38,7 +38,7 @@ static float activated(float x, mlopt_activation activation)
 {
     switch (activation) {
     case MLOPT_RELU:
-        return x <= 0 ? 0 : x;
+        return isless(x, 0) ? 0 : x;
     case MLOPT_TANH:
         return tanhf(x);
     case MLOPT_SIGMOID:

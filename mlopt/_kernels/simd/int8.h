@@ -7,6 +7,7 @@
  *   i32_spread(p)                the four bytes at p in every lane
  *   i32_load_bytes(p) i32_load_bytes_first(p, n)     4 f32_LANES bytes, or the first n of them and 0
  *   i32_xor                      bit by bit
+ *   i32_opaque(v) u8_opaque(u)   the same, but the compiler cannot know it and keeps it in a register of its own
  *   i32_widen_u8 i32_widen_s8 (p), with _first (p, n)    f32_LANES bytes, each to a lane
  *   i32_narrow(p, v), with _first (p, n, v)          the lowest byte of every lane
  *   i32_interleave(p, q, r, s)   the bytes p[i], q[i], r[i], s[i] in lane i; with _first (p, q, r, s, n)
@@ -48,6 +49,11 @@ MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return _mm512_mullo_epi32(a, b); }
 MLOPT_INLINE i32v i32_min(i32v a, i32v b) { return _mm512_min_epi32(a, b); }
 MLOPT_INLINE i32v i32_max(i32v a, i32v b) { return _mm512_max_epi32(a, b); }
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return _mm512_xor_si512(a, b); }
+MLOPT_INLINE i32v i32_opaque(i32v v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
 MLOPT_INLINE i32v i32_load_bytes(const void *p) { return _mm512_loadu_si512(p); }
 MLOPT_INLINE i32v i32_load_bytes_first(const void *p, size_t n)
 {
@@ -100,6 +106,7 @@ MLOPT_INLINE i32v i32_round(f32v v)
 typedef i32v u8_operand;
 typedef i32v s8_operand;
 MLOPT_INLINE u8_operand u8_split(i32v v) { return v; }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return i32_opaque(u); }
 MLOPT_INLINE s8_operand s8_split(i32v v) { return v; }
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s) { return _mm512_dpbusd_epi32(c, u, s); }
 #else
@@ -112,6 +119,7 @@ MLOPT_INLINE u8_operand u8_split(i32v v)
 {
     return (u8_operand){_mm512_and_si512(v, _mm512_set1_epi16(0xff)), _mm512_srli_epi16(v, 8)};
 }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return (u8_operand){i32_opaque(u.even), i32_opaque(u.odd)}; }
 MLOPT_INLINE s8_operand s8_split(i32v v)
 {
     return (s8_operand){_mm512_srai_epi16(_mm512_slli_epi16(v, 8), 8), _mm512_srai_epi16(v, 8)};
@@ -145,6 +153,11 @@ MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return _mm256_mullo_epi32(a, b); }
 MLOPT_INLINE i32v i32_min(i32v a, i32v b) { return _mm256_min_epi32(a, b); }
 MLOPT_INLINE i32v i32_max(i32v a, i32v b) { return _mm256_max_epi32(a, b); }
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return _mm256_xor_si256(a, b); }
+MLOPT_INLINE i32v i32_opaque(i32v v)
+{
+    __asm__("" : "+x"(v));
+    return v;
+}
 MLOPT_INLINE i32v i32_load_bytes(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 MLOPT_INLINE i32v i32_load_bytes_first(const void *p, size_t n)
 {
@@ -204,6 +217,7 @@ MLOPT_INLINE i32v i32_round(f32v v)
 typedef i32v u8_operand;
 typedef i32v s8_operand;
 MLOPT_INLINE u8_operand u8_split(i32v v) { return v; }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return i32_opaque(u); }
 MLOPT_INLINE s8_operand s8_split(i32v v) { return v; }
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s) { return _mm256_dpbusd_avx_epi32(c, u, s); }
 #else
@@ -216,13 +230,15 @@ MLOPT_INLINE u8_operand u8_split(i32v v)
 {
     return (u8_operand){_mm256_and_si256(v, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(v, 8)};
 }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return (u8_operand){i32_opaque(u.even), i32_opaque(u.odd)}; }
 MLOPT_INLINE s8_operand s8_split(i32v v)
 {
     return (s8_operand){_mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8), _mm256_srai_epi16(v, 8)};
 }
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s)
 {
-    c = _mm256_add_epi32(c, _mm256_madd_epi16(u.even, s.even));
+    /* one product after the other: the sum of both would want a register that a tile does not leave */
+    c = i32_opaque(_mm256_add_epi32(c, _mm256_madd_epi16(u.even, s.even)));
     return _mm256_add_epi32(c, _mm256_madd_epi16(u.odd, s.odd));
 }
 #endif
@@ -239,6 +255,12 @@ MLOPT_INLINE i32v i32_load(const int32_t *p)
     return v;
 }
 MLOPT_INLINE void i32_store(int32_t *p, i32v v) { memcpy(p, &v, sizeof v); }
+/* through memory: the vector may be wider than a register */
+MLOPT_INLINE i32v i32_opaque(i32v v)
+{
+    __asm__("" : "+m"(v));
+    return v;
+}
 MLOPT_INLINE i32v i32_load_bytes(const void *p)
 {
     i32v v;
@@ -319,6 +341,7 @@ MLOPT_INLINE i32v i32_round(f32v v)
 typedef i32v u8_operand;
 typedef i32v s8_operand;
 MLOPT_INLINE u8_operand u8_split(i32v v) { return v; }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return i32_opaque(u); }
 MLOPT_INLINE s8_operand s8_split(i32v v) { return v; }
 /* byte after byte: the compiler finds the narrow multiplications where there are any */
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s)
