@@ -13,6 +13,7 @@
  *   i32_interleave(p, q, r, s)   the bytes p[i], q[i], r[i], s[i] in lane i; with _first (p, q, r, s, n)
  *   i32_narrow_four(p, a, b, c, d)    the lowest bytes of four vectors, one behind the other
  *   i32_min i32_max              of signed numbers
+ *   i32_interleave_four(p, q, r, s, v)    the same for 4 f32_LANES bytes of each, in four vectors
  *   f32_of_i32                   to the nearest float, ties to even
  *   i32_round                    the nearest integer, ties to even, for |x| < 2^22
  *   u8_operand u8_split(v)       what i32_dot wants of four unsigned bytes a lane
@@ -95,6 +96,20 @@ MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const
 {
     return i32_interleaved(i32_sixteen_first(p, n), i32_sixteen_first(q, n), i32_sixteen_first(r, n),
                            i32_sixteen_first(s, n));
+}
+MLOPT_INLINE void i32_interleave_four(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, i32v *v)
+{
+    const i32v a = i32_load_bytes(p), b = i32_load_bytes(q), c = i32_load_bytes(r), d = i32_load_bytes(s);
+    const i32v ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
+    const i32v ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
+    /* each quarter holds four columns of every sixteen */
+    f32v columns[4];
+    f32_transpose_quarters(f32_from_int(_mm512_unpacklo_epi16(ab, cd)), f32_from_int(_mm512_unpackhi_epi16(ab, cd)),
+                           f32_from_int(_mm512_unpacklo_epi16(ab_high, cd_high)),
+                           f32_from_int(_mm512_unpackhi_epi16(ab_high, cd_high)), columns, 1);
+    MLOPT_UNROLL_FULLY
+    for (int i = 0; i < 4; i++)
+        v[i] = f32_as_int(columns[i]);
 }
 MLOPT_INLINE f32v f32_of_i32(i32v v) { return _mm512_cvtepi32_ps(v); }
 MLOPT_INLINE i32v i32_round(f32v v)
@@ -206,6 +221,19 @@ MLOPT_INLINE i32v i32_interleave(const uint8_t *p, const uint8_t *q, const uint8
 MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, size_t n)
 {
     return i32_interleaved(i32_eight_first(p, n), i32_eight_first(q, n), i32_eight_first(r, n), i32_eight_first(s, n));
+}
+MLOPT_INLINE void i32_interleave_four(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, i32v *v)
+{
+    const i32v a = i32_load_bytes(p), b = i32_load_bytes(q), c = i32_load_bytes(r), d = i32_load_bytes(s);
+    const i32v ab = _mm256_unpacklo_epi8(a, b), cd = _mm256_unpacklo_epi8(c, d);
+    const i32v ab_high = _mm256_unpackhi_epi8(a, b), cd_high = _mm256_unpackhi_epi8(c, d);
+    /* each half holds four columns of every sixteen */
+    const i32v first = _mm256_unpacklo_epi16(ab, cd), second = _mm256_unpackhi_epi16(ab, cd);
+    const i32v third = _mm256_unpacklo_epi16(ab_high, cd_high), fourth = _mm256_unpackhi_epi16(ab_high, cd_high);
+    v[0] = _mm256_permute2x128_si256(first, second, 0x20);
+    v[1] = _mm256_permute2x128_si256(third, fourth, 0x20);
+    v[2] = _mm256_permute2x128_si256(first, second, 0x31);
+    v[3] = _mm256_permute2x128_si256(third, fourth, 0x31);
 }
 MLOPT_INLINE f32v f32_of_i32(i32v v) { return _mm256_cvtepi32_ps(v); }
 MLOPT_INLINE i32v i32_round(f32v v)
@@ -323,6 +351,11 @@ MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const
 MLOPT_INLINE i32v i32_interleave(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s)
 {
     return i32_interleave_first(p, q, r, s, f32_LANES);
+}
+MLOPT_INLINE void i32_interleave_four(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, i32v *v)
+{
+    for (int i = 0; i < 4; i++, p += f32_LANES, q += f32_LANES, r += f32_LANES, s += f32_LANES)
+        v[i] = i32_interleave(p, q, r, s);
 }
 MLOPT_INLINE f32v f32_of_i32(i32v v)
 {
