@@ -93,7 +93,7 @@ def test_other_modules_are_baseline(module):
         assert not above(instructions, 0), f"{name} may not use {above(instructions, 0)[:3]}"
 
 
-def innermost_loop(instructions):
+def innermost_loop(instructions, product="vfm"):
     """The instructions of the backward jump's loop that has the most multiplications."""
     index = {address: i for i, (address, _, _) in enumerate(instructions)}
     loops = []
@@ -103,7 +103,7 @@ def innermost_loop(instructions):
             if target <= address and target in index:
                 loops.append(instructions[index[target] : i + 1])
     inner = [a for a in loops if not any(b is not a and b[0][0] >= a[0][0] and b[-1][0] < a[-1][0] for b in loops)]
-    return max(inner, key=lambda loop: sum(m.startswith("vfm") for _, m, _ in loop), default=[])
+    return max(inner, key=lambda loop: sum(m.startswith(product) for _, m, _ in loop), default=[])
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,16 @@ def test_the_loop_of_a_packed_layer(core_functions, type, letter, lanes, vectors
     products = [o for _, m, o in loop if re.fullmatch(rf"vfmadd\d+p{letter}", m) and "zmm" in o]
     assert len(products) == lanes * vectors, "a step for every lane of the inputs, a product for every vector"
     assert all("(" in o for o in products), "weights are read by the products themselves"
+    assert not [f"{m} {o}" for _, m, o in instructions if "zmm" in o and re.search(r"\(%r[sb]p", o)], "spills"
+
+
+@pytest.mark.parametrize(("vectors", "sets"), [(1, 8), (2, 4), (3, 4), (4, 2), (5, 2), (6, 2)])
+def test_the_loop_of_a_chain_of_bytes(core_functions, vectors, sets):
+    name = f"mlopt_chain_vectors_{vectors}_s8_avx512_vnni"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    assert instructions, f"{name} is not there"
+    loop = innermost_loop(instructions, "vpdpbusd")
+    products = [o for _, m, o in loop if m == "vpdpbusd" and "zmm" in o]
+    assert len(products) == vectors * sets, "a product for every vector of every step"
+    assert len({o.split(",")[-1] for o in products}) == vectors * sets, "a sum has no register of its own"
     assert not [f"{m} {o}" for _, m, o in instructions if "zmm" in o and re.search(r"\(%r[sb]p", o)], "spills"
