@@ -212,13 +212,14 @@ def quantize_mlp(model: MLP, calibration: ArrayLike | None, mode: Mode, method: 
 
 
 def checked_samples(name: str, X: ArrayLike | None, inputs: int) -> Floats:
-    samples = np.atleast_2d(np.asarray(X))
+    given = np.asarray(X)
+    samples = np.atleast_2d(given)
     if not np.can_cast(samples.dtype, np.float32, "same_kind"):
         raise TypeError(f"{name} must be numeric and fit float32, got {samples.dtype}")
     with np.errstate(over="ignore"):
         samples = np.ascontiguousarray(samples, np.float32)
     if samples.ndim != 2 or samples.shape[1] != inputs or not len(samples):
-        raise ValueError(f"{name} must have shape (samples, {inputs}) with at least one sample, got {np.asarray(X).shape}")
+        raise ValueError(f"{name} must have shape (samples, {inputs}) with at least one sample, got {given.shape}")
     if not np.isfinite(samples).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
     return samples
