@@ -105,7 +105,7 @@ cdef class QuantizedMLP:
     True
     """
 
-    def __init__(self, layers, *, output="identity", mode="static", source=None):
+    def __cinit__(self, layers, *, output="identity", mode="static", source=None):
         from mlopt.nn.quantize import checked_layers, checked_source
         self.quantized_layers = checked_layers(layers)
         if mode not in ("static", "dynamic"):

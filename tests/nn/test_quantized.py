@@ -564,11 +564,13 @@ def test_out_may_not_overlap_the_input():
     model.predict(whole[:3], out=whole[3:])
 
 
-def test_bound_objects_are_not_made_by_hand():
+def test_nothing_is_made_without_what_it_needs():
     from mlopt.nn.quantized import BoundQuantizedPrediction
 
     with pytest.raises(TypeError, match=r"is made by QuantizedMLP\.bind"):
         BoundQuantizedPrediction()
+    with pytest.raises(TypeError, match="argument"):
+        QuantizedMLP.__new__(QuantizedMLP)
 
 
 # --- state ---------------------------------------------------------------------------------------
