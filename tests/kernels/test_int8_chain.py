@@ -146,3 +146,73 @@ def test_rows_of_any_step(tier, inputs, rows):
         np.testing.assert_array_equal(out[row * out_row :][:inputs], expected)
         if row + 1 < rows:
             assert (out[row * out_row + up(inputs, 16) : (row + 1) * out_row] == 199).all()
+
+
+HOSTILE = np.array([0, -0.0, np.nan, np.inf, -np.inf, 3.4e38, -3.4e38, 1e-45, 1.2e-38, 1, -1], f32)
+
+
+def by_range(x):
+    """ONNX's DynamicQuantizeLinear: bytes, zero point and scale."""
+    with np.errstate(all="ignore"):
+        low, high = f32(np.nanmin(x, initial=0)), f32(np.nanmax(x, initial=0))
+        unit = f32(high - low) / f32(255)
+        zero = 0
+        if 0 < unit < np.inf and np.isfinite(1 / unit):
+            zero = int(np.rint(min(-low / unit, f32(255))))
+        else:
+            unit = f32(1)
+        scaled = x * (1 / unit)
+        q = np.rint(np.clip(np.where(np.isnan(scaled), -np.inf, scaled), -zero, 255 - zero)) + zero
+    return q.astype(np.uint8), zero, unit
+
+
+@pytest.mark.parametrize("inputs", [1, 3, 4, 15, 16, 17, 63, 64, 65, 130])
+@pytest.mark.parametrize("hostile", [0, 0.1, 1])
+def test_rows_by_their_own_range(tier, inputs, hostile):
+    rng = np.random.default_rng(inputs)
+    rows, x_row, out_row = 7, inputs + 5, up(inputs, 16) + 3
+    layer = Layer(inputs=inputs, dynamic=1)
+    x = (rng.standard_normal((rows - 1) * x_row + inputs) * rng.choice([1e-30, 1, 1e30])).astype(f32)
+    where = rng.random(x.size) < hostile
+    x[where] = rng.choice(HOSTILE, where.sum())
+    x = guarded(x)
+    x[:inputs] = 0
+    out = guarded(np.full((rows - 1) * out_row + up(inputs, 16), 199, np.uint8))
+    zeros, units = guarded(np.zeros(rows, np.int32)), guarded(np.zeros(rows, f32))
+    layer_memory = np.frombuffer(layer, np.uint8)
+    Kernel("chain_ranges", "s8", tier)((rows,), layer_memory, x, out, zeros, units, steps=(0, x_row, out_row, 1, 1))
+    for row in range(rows):
+        q, zero, unit = by_range(np.asarray(x[row * x_row :][:inputs]))
+        assert (zeros[row], units[row]) == (zero, unit)
+        np.testing.assert_array_equal(out[row * out_row :][:inputs], q)
+        if row + 1 < rows:
+            assert (out[row * out_row + up(inputs, 16) : (row + 1) * out_row] == 199).all()
+
+
+@pytest.mark.parametrize("activation", [IDENTITY, RELU, TANH])
+@pytest.mark.parametrize("outputs", [1, 3, 15, 16, 17, 47, 48, 49, 97])
+def test_sums_become_real_where_they_are(tier, outputs, activation):
+    rng = np.random.default_rng(outputs)
+    rows, row = 4, outputs + 3
+    wide = up(outputs, PANEL)
+    weight_scale, shift = guarded(rng.uniform(0, 0.01, wide).astype(f32)), guarded(rng.normal(size=wide).astype(f32))
+    units = guarded(rng.uniform(0, 0.01, rows).astype(f32))
+    layer = Layer(
+        outputs=outputs, activation=activation, dynamic=1, weight_scale=weight_scale.ctypes.data,
+        shift=shift.ctypes.data,
+    )  # fmt: skip
+    sums = rng.integers(-(2**31), 2**31, (rows - 1) * row + outputs).astype(np.int32)
+    sums[:2] = sums[:2] // 2**16
+    memory = guarded(sums)
+    layer_memory = np.frombuffer(layer, np.uint8)
+    Kernel("chain_reals", "s8", tier)((rows,), layer_memory, units, memory, steps=(0, 1, row))
+    for i in range(rows):
+        real = sums[i * row :][:outputs].astype(f32) * (units[i] * weight_scale[:outputs]) + shift[:outputs]
+        got = memory[i * row :][:outputs].view(f32)
+        if activation == TANH:
+            np.testing.assert_allclose(got, np.tanh(np.asarray(real, float)), rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(got, np.maximum(real, 0) if activation == RELU else real)
+        if i + 1 < rows:
+            gap = slice(i * row + outputs, (i + 1) * row)
+            np.testing.assert_array_equal(memory[gap], sums[gap])
