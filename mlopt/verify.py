@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 import mlopt
 from mlopt._kernels.register import Kernel, available_tiers, kernel_report
 from mlopt.features import FeatureExtractor
+from mlopt.linalg import PackedInt8Matrix, matmul_int8
 from mlopt.memory import empty_aligned
 from mlopt.nn import MLP
 
@@ -207,6 +208,34 @@ def _network(kind: str, seed: int) -> list[NDArray[Any]]:
     return results
 
 
+def _products_of_bytes(kind: str, seed: int) -> list[NDArray[Any]]:
+    """Exact sums, and what is made of them, of signed and unsigned bytes with and without zero points."""
+    del kind
+    rng = np.random.default_rng(seed)
+    results = []
+    for m, n, k in ((1, 1, 1), (1, 97, 65), (9, 49, 130), (67, 200, 257)):
+        for a_type, b_type in (("uint8", "int8"), ("int8", "uint8")):
+            a = rng.integers(0, 256, (m, k)).astype(np.uint8).view(a_type)
+            b = rng.integers(0, 256, (k, n)).astype(np.uint8).view(b_type)
+            zeros: dict[str, Any] = {"a_zero_point": 3, "b_zero_point": rng.integers(0, 128, n)}
+            scale, bias = rng.uniform(1e-5, 1e-4, n).astype(np.float32), rng.normal(size=n).astype(np.float32)
+            real: dict[str, Any] = {"scale": scale, "bias": bias, "activation": "relu"}
+            results += [matmul_int8(a, b), matmul_int8(a, b, **zeros), matmul_int8(a, b, **real, **zeros)]
+            results.append(matmul_int8(a, PackedInt8Matrix(b), **real, out_dtype="int8", out_scale=0.05))
+    return [result.astype(np.float32) if result.dtype == np.int8 else result for result in results]
+
+
+def _quantized_network(kind: str, seed: int) -> list[NDArray[Any]]:
+    """Forecasts of networks of bytes, static and dynamic ones, of single samples and of a batch."""
+    dtype = DTYPES[kind]
+    x = np.random.default_rng(seed).normal(size=(33, 21)).astype(dtype)
+    relu = MLP([21, 115, 18, 5], rng=seed)
+    results = []
+    for model in (relu.quantize(x), relu.quantize(mode="dynamic"), MLP([21, 5], output="tanh", rng=seed).quantize(x)):
+        results += [model.predict(x), *(model.predict(sample) for sample in x[:3])]
+    return results
+
+
 def _features(kind: str, seed: int) -> list[NDArray[Any]]:
     """The default features of a random walk."""
     del kind
@@ -233,6 +262,8 @@ class Whole:
 WHOLES = (
     Whole("nn", "MLP", "f32", _network, 4096),
     Whole("nn", "MLP", "f64", _network, 4096),
+    Whole("int8", "matmul_int8", "f32", _products_of_bytes, 0),
+    Whole("int8", "QuantizedMLP", "f32", _quantized_network, 4),
     Whole("features", "FeatureExtractor", "f64", _features, 4096),
 )
 

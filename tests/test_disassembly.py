@@ -216,3 +216,16 @@ def test_the_limit_loop_of_bytes(core_functions, tier, product, products):
     if product == "vpdpbusd":
         assert not spills(loop)
         assert len(loop) <= products + 3, "moves between the products"
+
+
+@pytest.mark.parametrize(("vectors", "sets"), [(1, 8), (2, 4), (3, 4), (4, 2), (5, 2), (6, 2)])
+def test_the_loop_of_a_chain_of_bytes(core_functions, vectors, sets):
+    name = f"mlopt_chain_vectors_{vectors}_s8_avx512_vnni"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    if instructions is None:
+        pytest.skip("the compiler does not know avx512_vnni")
+    loop = innermost_loop(instructions)
+    products = [o for _, m, o in loop if m == "vpdpbusd" and "zmm" in o]
+    assert len(products) == vectors * sets, "a product for every vector of every step"
+    assert len({o.split(",")[-1] for o in products}) == vectors * sets, "a sum has no register of its own"
+    assert not spills(instructions)

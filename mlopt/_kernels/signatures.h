@@ -317,8 +317,8 @@ typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, co
                                   uint8_t *out, size_t out_row);
 
 /* The same for a dynamic layer, each row by its own range: also its zero point, and what a unit of it is worth. */
-typedef void mlopt_int8_ranges_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row, uint8_t *out,
-                                  size_t out_row, int32_t *zeros, float *units);
+typedef void mlopt_int8_ranges_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                  uint8_t *out, size_t out_row, int32_t *zeros, float *units);
 /* sums (int32) of a dynamic layer's outputs to real numbers, in place */
 typedef void mlopt_int8_reals_s8(size_t rows, const mlopt_int8_layer *layer, const float *units, void *sums,
                                  size_t sums_row);
