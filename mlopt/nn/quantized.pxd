@@ -32,6 +32,7 @@ cdef class QuantizedMLP:
     cdef mlopt_objective objective
     cdef size_t products            # multiply-adds of a sample
     cdef size_t row                 # bytes of the widest layer's inputs
+    cdef size_t hidden              # outputs of the widest hidden layer
     cdef bint dynamic, plain        # plain: no weights have zero points
     cdef const mlopt_kernels *packed_for
     cdef list packed                # of every layer: weights and terms of columns, by packed_for

@@ -13,6 +13,7 @@ import numpy as np
 from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release, table_choice
 from mlopt._kernels.dispatch cimport (
     MLOPT_INT8_TO_F32,
+    MLOPT_INT8_TO_S32,
     MLOPT_INT8_TO_U8,
     mlopt_choice,
     mlopt_int8_job,
@@ -128,6 +129,7 @@ cdef class QuantizedMLP:
         for layer in self.quantized_layers:
             self.products += layer.weights.size
             self.row = max(self.row, rounded(layer.weights.shape[0], 64))
+            self.hidden = max(self.hidden, layer.weights.shape[1] if layer is not last else 0)
             has_zero = bool(np.any(layer.weight_zero_point)) or layer.weights.dtype == np.uint8
             self.plain = self.plain and not has_zero
             self.given.append((layer, np.ascontiguousarray(layer.weights),
@@ -258,20 +260,16 @@ cdef class QuantizedMLP:
     cdef int run_rows(self, Chain chain, size_t rows, const float *x, float *out) except -1:
         cdef batch b
         cdef tuple _kept = chain.kept  # while the GIL is free, another call may lay the chain out for its tier
-        b.table, b.layers, b.layer_count = chain.table, chain.layers, len(self.given)
-        b.steps, b.step_count = chain.steps, chain.count
-        b.rows, b.x, b.out, b.row = rows, x, out, self.row
+        b.table, b.layers, b.count = chain.table, chain.layers, len(self.given)
+        b.rows, b.x, b.out, b.row, b.hidden = rows, x, out, self.row, self.hidden
         b.inputs, b.outputs = self.widths[0], self.objective.outputs
-        b.dynamic = self.dynamic
-        b.zeros = self.zeros
+        b.dynamic, b.zeros = self.dynamic, self.zeros
         b.parts, b.status = 1, 0
         cdef size_t work = rows * self.products
         if work < RELEASE_WORK:
             rows_part(0, &b)
         else:
-            # a chain of one's own is what a dynamic part needs, so these are not shared
-            if not self.dynamic:
-                b.parts = gemm_threads(<double>work / 4, team_size())
+            b.parts = gemm_threads(<double>work / 4, team_size())
             with nogil:
                 team_run(b.parts, rows_part, &b)
         if b.status != 0:
@@ -446,10 +444,8 @@ def remade(layers, output, mode, source):
 cdef struct batch:
     const mlopt_kernels *table
     const mlopt_int8_layer *layers
-    size_t layer_count
-    const mlopt_int8_step *steps
-    size_t step_count
-    size_t rows, inputs, outputs, row
+    size_t count
+    size_t rows, inputs, outputs, row, hidden
     const float *x
     float *out
     bint dynamic
@@ -462,59 +458,84 @@ cdef struct batch:
 cdef void rows_part(int part, void *argument) noexcept nogil:
     cdef batch *b = <batch *>argument
     cdef size_t first = b.rows * part // b.parts, end = b.rows * (part + 1) // b.parts
-    cdef size_t rows, most = 0, here
-    cdef size_t i
+    cdef size_t rows = min(end - first, TOGETHER), most = 0, here, i
     cdef char *memory
-    if b.dynamic:
-        for i in range(first, end):
-            b.table.chain_run_s8(b.step_count, b.steps, b.x + i * b.inputs, b.out + i * b.outputs)
-        return
-    rows = min(end - first, TOGETHER)
-    for i in range(b.layer_count):
+    for i in range(b.count):
         here = mlopt_int8_workspace_bytes(default_blocks(1), MLOPT_INT8_TO_U8, rows, b.layers[i].outputs,
                                           b.layers[i].inputs)
         most = max(most, here)
-    memory = <char *>slab_acquire(2 * rounded(rows * b.row, 64) + most)
+    memory = <char *>slab_acquire(most + 2 * rounded(rows * b.row, 64) + rounded(4 * rows * (b.hidden + 2), 64))
     if memory == NULL:
         b.status = -1
         return
     while first < end:
         rows = min(end - first, TOGETHER)
-        some_rows(b, rows, b.x + first * b.inputs, b.out + first * b.outputs, memory)
+        if b.dynamic:
+            some_rows_dynamic(b, rows, b.x + first * b.inputs, b.out + first * b.outputs, memory, most)
+        else:
+            some_rows(b, rows, b.x + first * b.inputs, b.out + first * b.outputs, memory, most)
         first += rows
     slab_release(memory)
 
 
-cdef void some_rows(const batch *b, size_t rows, const float *x, float *out, char *memory) noexcept nogil:
+# What is the same for all layers of a batch, and what is a layer's; the workspace comes first in the memory.
+cdef void begin_product(mlopt_int8_job *job, const batch *b, size_t i, size_t rows, const void *a,
+                        char *memory) noexcept nogil:
+    cdef const mlopt_int8_layer *layer = b.layers + i
+    memset(job, 0, sizeof(mlopt_int8_job))
+    job.m, job.n, job.k = rows, layer.outputs, layer.inputs
+    job.a, job.a_row, job.a_column, job.a_padded = a, b.row, 1, True
+    job.b_signed = b.zeros[i].is_signed
+    job.packed, job.packed_columns = layer.packed, layer.packed_columns
+    job.a_zero = &layer.zero
+    job.b_zero, job.b_zero_step = b.zeros[i].zero, b.zeros[i].step
+    job.blocks, job.workspace = default_blocks(1), memory
+
+
+cdef void some_rows(const batch *b, size_t rows, const float *x, float *out, char *memory,
+                    size_t workspace) noexcept nogil:
     cdef mlopt_int8_job job
     cdef const mlopt_int8_layer *layer
-    cdef size_t i, half = rounded(rows * b.row, 64)
-    cdef char *now = memory
-    cdef char *then = memory + half
-    cdef float unit = 1
-    memset(&job, 0, sizeof(job))
+    cdef size_t i
+    cdef char *now = memory + workspace
+    cdef char *then = now + rounded(rows * b.row, 64)
     b.table.chain_inputs_s8(rows, b.layers, x, b.inputs, <uint8_t *>now, b.row)
-    for i in range(b.layer_count):
+    for i in range(b.count):
         layer = b.layers + i
-        job.m, job.n, job.k = rows, layer.outputs, layer.inputs
-        job.a, job.a_row, job.a_column, job.a_padded = now, b.row, 1, True
-        job.b_signed = b.zeros[i].is_signed
-        job.packed, job.packed_columns = layer.packed, layer.packed_columns
-        job.a_zero = &layer.zero
-        job.b_zero, job.b_zero_step = b.zeros[i].zero, b.zeros[i].step
+        begin_product(&job, b, i, rows, now, memory)
         job.result.scale, job.result.scale_step = layer.scale, 1
         job.result.shift, job.result.activation = layer.shift, layer.activation
-        job.blocks, job.workspace = default_blocks(1), memory + 2 * half
-        if i + 1 < b.layer_count:
+        job.result.out_multiplier = 1
+        if i + 1 < b.count:
             job.result.kind = MLOPT_INT8_TO_U8
             job.result.out_multiplier, job.result.out_zero = layer[1].multiplier, layer[1].zero
             job.c, job.c_row = then, b.row
         else:
             job.result.kind = MLOPT_INT8_TO_F32
-            job.result.out_multiplier, job.result.out_zero = unit, 0
             job.c, job.c_row = out, b.outputs
         b.table.gemm_s8(&job)
         now, then = then, now
+
+
+# Every row has scales of its own.
+cdef void some_rows_dynamic(const batch *b, size_t rows, const float *x, float *out, char *memory,
+                            size_t workspace) noexcept nogil:
+    cdef mlopt_int8_job job
+    cdef size_t i, row = b.inputs
+    cdef char *now = memory + workspace
+    cdef float *reals = <float *>(now + rounded(rows * b.row, 64))
+    cdef float *units = reals + rows * b.hidden
+    cdef int32_t *zeros = <int32_t *>(units + rows)
+    for i in range(b.count):
+        b.table.chain_ranges_s8(rows, b.layers + i, x, row, <uint8_t *>now, b.row, zeros, units)
+        begin_product(&job, b, i, rows, now, memory)
+        job.a_zero, job.a_zero_step = zeros, 1
+        job.result.kind = MLOPT_INT8_TO_S32
+        row = b.layers[i].outputs
+        x = out if i + 1 == b.count else reals
+        job.c, job.c_row = <void *>x, row
+        b.table.gemm_s8(&job)
+        b.table.chain_reals_s8(rows, b.layers + i, units, <void *>x, row)
 
 
 # --- bound ---------------------------------------------------------------------------------------
