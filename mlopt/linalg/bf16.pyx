@@ -4,7 +4,7 @@ from libc.stdint cimport uint16_t
 
 import numpy as np
 
-from mlopt._kernels.core cimport default_blocks, slab_acquire, slab_release, table_of
+from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release, table_of
 from mlopt._kernels.dispatch cimport (
     mlopt_bf16_packed_elements,
     mlopt_bf16_workspace_bytes,
@@ -12,7 +12,8 @@ from mlopt._kernels.dispatch cimport (
     mlopt_gemm_job_bf16,
     mlopt_kernels,
 )
-from mlopt._kernels.threads cimport gemm_panels, team_run
+from mlopt._kernels.threads cimport gemm_panels, team_run, team_size
+from mlopt.linalg.operands cimport fits, folded, overlap
 
 cnp.import_array()
 
@@ -21,7 +22,10 @@ cdef const mlopt_gemm_blocks *blocks_f32 = default_blocks(4)
 cdef size_t PANEL = 48
 
 
-cdef bint is_bfloat16(dtype):
+cdef bint is_bfloat16(x):
+    if not cnp.PyArray_CheckExact(x):
+        return False
+    dtype = x.dtype
     return dtype.kind == "V" and dtype.itemsize == 2 and dtype.name == "bfloat16"
 
 
@@ -71,6 +75,65 @@ cdef int run_bf16(const mlopt_kernels *table, mlopt_gemm_job_bf16 *job, int thre
         team_run(panels, panel, &s)
     slab_release(job.workspace)
     return 0
+
+
+# One product of two matrices: uint16 that are bfloat16, and C either that or float32.
+cdef int multiply(cnp.ndarray a, cnp.ndarray b, cnp.ndarray c, int threads) except -1:
+    cdef ptrdiff_t c_size = cnp.PyArray_ITEMSIZE(c)
+    cdef const mlopt_kernels *table = current_table()
+    cdef int status
+    cdef mlopt_gemm_job_bf16 job = mlopt_gemm_job_bf16(
+        a.shape[0], b.shape[1], a.shape[1], cnp.PyArray_DATA(a), a.strides[0] // 2, a.strides[1] // 2,
+        cnp.PyArray_DATA(b), b.strides[0] // 2, b.strides[1] // 2,
+        cnp.PyArray_DATA(c), c.strides[0] // c_size, c.strides[1] // c_size,
+        True, True, c_size == 2, False, NULL, NULL, NULL, 0, 0)
+    with nogil:
+        status = run_bf16(table, &job, threads)
+    if status != 0:
+        raise MemoryError("no memory for the workspace of a matrix product")
+    return 0
+
+
+cdef object bf16_product(a, b, out, threads):
+    if a.ndim == 0 or b.ndim == 0:
+        return None
+    row, column = a.ndim == 1, b.ndim == 1  # a vector is a row on the left, a column on the right
+    left = a[None, :] if row else a
+    right = b[:, None] if column else b
+    cdef int left_ndim = left.ndim, right_ndim = right.ndim
+    if left.shape[left_ndim - 1] != right.shape[right_ndim - 2]:
+        return None
+    try:
+        batch = np.broadcast_shapes(left.shape[:left_ndim - 2], right.shape[:right_ndim - 2])
+    except ValueError:
+        return None
+    m, n = left.shape[left_ndim - 2], right.shape[right_ndim - 1]
+    shape = batch + (() if row else (m,)) + (() if column else (n,))
+    result = out
+    if out is None:
+        result = np.empty(shape, a.dtype)
+    elif out.shape != shape or not (is_bfloat16(out) or out.dtype == np.float32) or not out.flags.writeable or (
+            not fits(out) or folded(out)):
+        return None
+    elif overlap(out, a) or overlap(out, b):
+        result = np.empty(shape, out.dtype)
+    left, right = [x if fits(x) else x.copy() for x in (left, right)]
+    left, right = left.view(np.uint16), right.view(np.uint16)
+    product = result.view(np.uint16) if result.itemsize == 2 else result
+    if row:
+        product = product[..., None, :] if not column else product[..., None]
+    if column:
+        product = product[..., None]
+    left = np.broadcast_to(left, (*batch, *left.shape[left_ndim - 2:]))
+    right = np.broadcast_to(right, (*batch, *right.shape[right_ndim - 2:]))
+    count = team_size() if threads is None else threads
+    for index in np.ndindex(batch):
+        multiply(left[index], right[index], product[index], count)
+    if out is None:
+        return result[()]
+    if result is not out:
+        out[...] = result
+    return out
 
 
 cdef class Product:

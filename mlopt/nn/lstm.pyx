@@ -422,7 +422,8 @@ cdef class LSTM(Model):
             "inputs": self.inputs, "hidden": self.hidden, "num_layers": self.num_layers, "head": self.head_widths,
             "activation": self.activation_name, "output": self.output_name, "loss": self.loss_name,
             "optimizer": self.the_optimizer.__copy__(), "dtype": self.type.name, "dropout": self.rate,
-            "truncate": self.truncate, "l2": self.l2_factor, "huber_delta": self.huber_delta, "precision": self.precision_name,
+            "truncate": self.truncate, "l2": self.l2_factor, "huber_delta": self.huber_delta,
+            "precision": self.precision_name,
         }
 
 

@@ -81,11 +81,28 @@ static void bf16_block_of_c(const bf16_plan *plan, size_t i, size_t m, size_t j,
     }
 }
 
+/* A row of a finished part to its place in a bfloat16 C that is contiguous along it. */
+static void bf16_put_row(size_t n, const float *from, int accumulate, uint16_t *to)
+{
+    for (size_t s = 0; s < n; s += f32_LANES) {
+        const size_t lanes = mlopt_gemm_least(n - s, f32_LANES);
+        f32v sum = f32_load_first(from + s, lanes);
+        if (accumulate)
+            sum = f32_add(bf16_value(bf16_load_first(to + s, lanes)), sum);
+        bf16_store_first(to + s, lanes, bf16_bits(sum));
+    }
+}
+
 /* A finished part from beside C to its place. */
 static void bf16_put(const mlopt_gemm_job_bf16 *job, size_t i, size_t m, size_t j, size_t n, const float *from,
                      size_t from_row)
 {
-    for (size_t r = 0; r < m; r++)
+    for (size_t r = 0; r < m; r++) {
+        if (job->c_short && job->c_column == 1) {
+            uint16_t *const to = (uint16_t *)job->c + (ptrdiff_t)(i + r) * job->c_row + j;
+            bf16_put_row(n, from + r * from_row, job->accumulate, to);
+            continue;
+        }
         for (size_t s = 0; s < n; s++) {
             const ptrdiff_t at = (ptrdiff_t)(i + r) * job->c_row + (ptrdiff_t)(j + s) * job->c_column;
             const float sum = from[r * from_row + s];
@@ -102,6 +119,7 @@ static void bf16_put(const mlopt_gemm_job_bf16 *job, size_t i, size_t m, size_t 
             const bf16_view result = {(const char *)&total, 0, 0, 0};
             *element = bf16_element(&result, 0, 0);
         }
+    }
 }
 
 static void bf16_exchange(mlopt_gemm_job_bf16 *job)
