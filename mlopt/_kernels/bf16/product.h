@@ -148,7 +148,7 @@ static void bf16_nothing(const mlopt_gemm_job_bf16 *job)
 static void bf16_blocks_of_c(bf16_plan *plan)
 {
     const mlopt_gemm_job_bf16 *const job = &plan->job;
-    const size_t most = plan->beside ? MLOPT_BF16_PART_ROWS : job->blocks->mc;
+    const size_t most = plan->beside ? mlopt_gemm_least(MLOPT_BF16_PART_ROWS, job->blocks->mc) : job->blocks->mc;
     const size_t most_columns = plan->beside ? MLOPT_BF16_PART_COLUMNS : job->blocks->mc;
     const size_t rows = mlopt_gemm_piece(job->m, most, BF16_ROWS);
     const size_t columns = mlopt_gemm_piece(job->n, most_columns, MLOPT_BF16_TILE_COLUMNS);
