@@ -24,7 +24,7 @@ SUFFIX = re.compile(r"_(" + "|".join(TIERS) + r")(\.\w+)*$")
 AVX = re.compile(r"^(v(?!err|erw|erb)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|andn$|movbe)")
 AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]|\{%k[0-7]\}")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(?:\{\w+\} )?(\S+)\s*(.*)$")  # after {vex}, where that is said
-PRODUCTS = ("vfm", "vpdp", "vpmadd")
+PRODUCTS = ("vfm", "vpdp", "vpmadd", "vdpbf16")
 FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 
 
@@ -126,6 +126,24 @@ def test_the_loop_of_the_product(core_functions, tier, tile, register, accumulat
     assert len({o.split(",")[-1] for o in products}) == accumulators, "an accumulator has no register of its own"
     spills = [f"{m} {o}" for _, m, o in loop if register in o and re.search(r"\(%r[sb]p", o)]
     stores = [f"{m} {o}" for _, m, o in loop if register in o and o.endswith(")")]
+    assert not spills
+    assert not stores
+
+
+@pytest.mark.parametrize("order", ["BY_ROWS", "BY_COLUMNS"])
+def test_the_loop_of_the_product_of_bfloat16(core_functions, order):
+    name = f"mlopt_tile_8x3_{order}_bf16_avx512_bf16"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    if not any(tier["name"] == "avx512_bf16" and tier["built"] for tier in core.tier_report()):
+        pytest.skip("the compiler knows no VDPBF16PS")
+    assert instructions, f"{name} is not there"
+    loop = innermost_loop(instructions)
+    products = [o for _, m, o in loop if m == "vdpbf16ps" and "zmm" in o]
+    assert products, f"no vdpbf16ps in the loop of {name}"
+    assert len(products) % 24 == 0, len(products)
+    assert len({o.split(",")[-1] for o in products}) == 24, "an accumulator has no register of its own"
+    spills = [f"{m} {o}" for _, m, o in loop if "zmm" in o and re.search(r"\(%r[sb]p", o)]
+    stores = [f"{m} {o}" for _, m, o in loop if "zmm" in o and o.endswith(")")]
     assert not spills
     assert not stores
 
