@@ -20,7 +20,10 @@ from mlopt.nn import MLP
 
 __all__ = ["Verdict", "verify"]
 
-DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+# bf16: products of float32 numbers, which are rounded on the way
+DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "bf16": np.dtype(np.float32),
+}  # fmt: skip
 SIZES = (1, 5, 16, 63, 257, 1024, 4099)
 
 
@@ -29,7 +32,7 @@ class Problem:
     """One call of a kernel: what goes in, where the results are, and how far they may differ."""
 
     dims: tuple[int, ...]
-    operands: list[NDArray[Any]]
+    operands: list[Any]  # arrays, or None
     outputs: tuple[int, ...] = ()  # which operands are written
     returned: int = 0  # how many numbers the kernel returns
     number: float = 1.0
@@ -100,6 +103,19 @@ def _gemm(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     return Problem((m, columns, terms), [a, b, c, workspace], outputs=(2,), scale=lambda: [size.ravel()])
 
 
+def _product(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    problem = _gemm(n, draw)
+    return Problem(problem.dims, [*problem.operands, None], problem.outputs, scale=problem.scale)
+
+
+def _rounding(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    return Problem((n,), [draw(n), np.empty(n, np.uint16)], outputs=(1,))
+
+
+def _widening(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    return Problem((n,), [draw(n).view(np.uint16)[::2].copy(), np.empty(n, np.float32)], outputs=(1,))
+
+
 def _matrix_sum(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     x, y = draw(5 * n), draw(5 * n)
     return Problem((5, n, n % 2), [x, y, np.empty_like(x)], outputs=(2,))
@@ -130,7 +146,8 @@ GEMM_WORKSPACE = 2 << 20  # bytes; for the blocks that invoke.h calls with
 SIGNATURES = {
     "unary": _unary, "binary": _binary, "ternary": _ternary, "row": _row, "axpy": _axpy, "scale": _scale,
     "reduce": _reduce, "argreduce": _reduce, "dot": _dot, "moments": _moments,
-    "gemm": _gemm, "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
+    "gemm": _gemm, "product": _product, "rounding": _rounding, "widening": _widening,
+    "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
 }  # fmt: skip
 # kernels whose domain is not the whole line
 DOMAINS = {"log": _positive, "sqrt": _positive}
@@ -152,7 +169,7 @@ class Verdict:
 
 
 def _call(row: dict[str, Any], tier: str, problem: Problem) -> list[NDArray[Any]]:
-    operands = [operand.copy() for operand in problem.operands]
+    operands = [None if operand is None else operand.copy() for operand in problem.operands]
     returned = Kernel(row["name"], row["type"], tier)(problem.dims, *operands, number=problem.number)
     return [operands[i] for i in problem.outputs] + [np.asarray(value) for value in returned[: problem.returned]]
 
