@@ -10,13 +10,27 @@ typedef struct bf16_plan {
     float *beside; /* for a part of C, or NULL */
 } bf16_plan;
 
+/* The vectors of the tile that begins at vector v of `vectors`: as many as it takes, but where one would be left over,
+ * whose tile takes longer than its share, the last four are two tiles. */
+static inline size_t bf16_tile_vectors(size_t v, size_t vectors)
+{
+    const size_t left = vectors - v;
+    return left == 4 && BF16_VECTORS == 3 ? 2 : mlopt_gemm_least(left, BF16_VECTORS);
+}
+
+/* A vector of the first row of panels. */
+static inline const uint16_t *bf16_vector(const uint16_t *panels, size_t v, size_t pairs)
+{
+    return panels + (v / BF16_VECTORS * BF16_COLUMNS * pairs + v % BF16_VECTORS * f32_LANES) * 2;
+}
+
 /* c += A B or c = A B, for a block of packed operands.  last: it is complete then; row and column are its place in the
  * whole. */
 static void bf16_block(const bf16_plan *plan, size_t m, size_t n, size_t k, const uint16_t *a, ptrdiff_t a_row,
                        const uint16_t *panels, float *c, ptrdiff_t c_row, int accumulate,
                        const mlopt_gemm_finish_f32 *finish, size_t row, size_t column)
 {
-    const size_t pairs = mlopt_bf16_up(k, 2) / 2;
+    const size_t pairs = mlopt_bf16_up(k, 2) / 2, all = (n + f32_LANES - 1) / f32_LANES;
     bf16_tile_arguments t = {.pairs = plan->in_place ? k / 2 : pairs, .odd = plan->in_place && k % 2};
     t.a_step = plan->order == BF16_BY_ROWS ? a_row : (ptrdiff_t)(2 * BF16_ROWS);
     t.c_row = c_row;
@@ -27,10 +41,11 @@ static void bf16_block(const bf16_plan *plan, size_t m, size_t n, size_t k, cons
         const size_t rows = mlopt_gemm_least(m - i, BF16_ROWS);
         t.a = a + (ptrdiff_t)at * group;
         const uint16_t *const next = i + BF16_ROWS < m ? t.a + group : a;
-        for (size_t j = 0, tile = 0; j < n; j += BF16_COLUMNS, tile++) {
-            const size_t columns = mlopt_gemm_least(n - j, BF16_COLUMNS);
-            const size_t vectors = (columns + f32_LANES - 1) / f32_LANES;
-            t.b = panels + j * 2 * pairs;
+        for (size_t v = 0, tile = 0, vectors; v < all; v += vectors, tile++) {
+            vectors = bf16_tile_vectors(v, all);
+            const size_t j = v * f32_LANES, columns = mlopt_gemm_least(n - j, vectors * f32_LANES);
+            t.b = bf16_vector(panels, v, pairs);
+            t.second = bf16_vector(panels, v + 1, pairs) - t.b;
             t.c = c + (ptrdiff_t)i * c_row + j;
             t.last = columns - (vectors - 1) * f32_LANES;
             /* together, the tiles of a group ask for the next group once */

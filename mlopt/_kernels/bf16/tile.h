@@ -29,6 +29,7 @@ typedef struct bf16_tile_arguments {
     const uint16_t *a;
     ptrdiff_t a_step; /* elements from row to row, or from pair to pair */
     const uint16_t *b;
+    ptrdiff_t second; /* elements from the first to the second vector of B, of a tile of two */
     float *c;
     ptrdiff_t c_row;
     const uint16_t *next[2]; /* what the tiles to come need of A, */
@@ -44,7 +45,7 @@ typedef struct bf16_tile_arguments {
         MLOPT_UNROLL_FULLY                                                                                             \
         for (size_t j = 0; j < vectors; j++) {                                                                         \
             bf16_pairs of_b;                                                                                           \
-            memcpy(&of_b, b + 2 * j * f32_LANES, sizeof of_b);                                                         \
+            memcpy(&of_b, j == 1 && vectors == 2 ? b + second : b + 2 * j * f32_LANES, sizeof of_b);                   \
             row[j] = bf16_split(of_b);                                                                                 \
         }                                                                                                              \
         MLOPT_UNROLL_FULLY                                                                                             \
@@ -70,6 +71,7 @@ MLOPT_INLINE void bf16_tile(const size_t rows, const size_t vectors, const int o
             sums[i][j] = f32_zero();
     }
     const ptrdiff_t a_step = t->a_step, a_three = 3 * a_step, next_step = t->next_step, c_row = t->c_row;
+    const ptrdiff_t second = t->second;
     const uint16_t *a = t->a, *a_low = a + 4 * a_step, *b = t->b, *next = t->next[0], *next_too = t->next[1];
     const float *c_line = t->c;
     size_t c_left = rows;
