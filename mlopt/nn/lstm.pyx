@@ -200,6 +200,7 @@ cdef class LSTM(Model):
             if self.is_short:
                 most = max(most, mlopt_lstm_short_bytes(&self.network, blocks, series.most_rows))
                 most = max(most, mlopt_network_short_bytes(&self.network.head, blocks, dense))
+                most = (most + 63) // 64 * 64
             series.samples = vector(dense * self.network.head.sample, self.type_number, False)
             series.dense_room = dense
             series.in_time.at.blocks = blocks

@@ -156,6 +156,7 @@ cdef class MLP(Model):
             bytes_needed = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
             if self.is_short:
                 bytes_needed = max(bytes_needed, mlopt_network_short_bytes(&self.network, blocks, rows))
+                bytes_needed = (bytes_needed + 63) // 64 * 64
         samples = vector(rows * self.network.sample, self.type_number, False)
         workspace.samples = samples
         workspace.at.blocks = blocks

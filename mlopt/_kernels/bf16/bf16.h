@@ -20,7 +20,7 @@
  *   Domain, aliasing and what is touched are as for the gemm family; of a bfloat16 operand elements are 2 bytes.
  *   C has float32 or bfloat16 elements: the latter are rounded once, from the finished float32 sum, which with
  *   accumulate includes the old C.  finish must be NULL then.  A bfloat16 C is computed in parts that the workspace
- *   holds, and so is one of which no stride is 1.
+ *   holds, and so may be one whose rows are not contiguous.
  *   workspace is 64-byte aligned and has mlopt_bf16_workspace_bytes or more.  A bfloat16 A whose rows are contiguous is
  *   read where it is; any other A, and B unless it is packed, is rounded and packed block by block.
  *
@@ -63,7 +63,9 @@ static inline size_t mlopt_bf16_packed_elements(size_t k, size_t n)
     return mlopt_bf16_up(k, 2) * mlopt_bf16_up(n, MLOPT_BF16_TILE_COLUMNS);
 }
 
-/* Bytes of workspace that a product needs, or the one exchanged; of a float32 C with a stride that is 1, or of any. */
+/* Bytes of workspace that a product needs, or the one exchanged; any_c: unless C is float32 and its rows are
+ * contiguous.
+ */
 static inline size_t mlopt_bf16_workspace_bytes(const mlopt_gemm_blocks *blocks, size_t m, size_t n, size_t k,
                                                 int any_c)
 {
