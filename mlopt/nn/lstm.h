@@ -52,6 +52,12 @@ static inline size_t mlopt_lstm_together(size_t rows, size_t steps, int crew)
     return crew > 1 || some > steps ? steps : some;
 }
 
+/* In bfloat16 twice as many take the same memory. */
+static inline size_t mlopt_lstm_short_together(size_t rows, size_t steps, int crew)
+{
+    return mlopt_gemm_least(2 * mlopt_lstm_together(rows, steps, crew), steps);
+}
+
 /* For every layer h and c of a row, the state; behind them for one layer at a time h and c of gradients, the sums of
  * the gradients of gates, and these of the times that are computed together. */
 static inline size_t mlopt_lstm_carried_elements(const mlopt_lstm *lstm, size_t rows, size_t steps, int crew)
@@ -85,7 +91,7 @@ static inline size_t mlopt_lstm_short_packed_elements(const mlopt_lstm *lstm)
 
 static inline size_t mlopt_lstm_short_bytes(const mlopt_lstm *lstm, const mlopt_gemm_blocks *blocks, size_t rows)
 {
-    const size_t chunk = mlopt_gemm_most(MLOPT_LSTM_CHUNK, rows) + rows;
+    const size_t chunk = 2 * mlopt_gemm_most(MLOPT_LSTM_CHUNK, rows) + rows;
     return mlopt_short_product_bytes(blocks, chunk, lstm->widest, 4 * lstm->hidden);
 }
 

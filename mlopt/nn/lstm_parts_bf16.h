@@ -212,7 +212,7 @@ static void LSTM(weights_part)(int i, void *argument)
     const size_t columns = mlopt_part_begin(gates_row, MLOPT_GEMM_PANEL, i + 1, count) - first;
     if (columns == 0)
         return;
-    const size_t some = mlopt_lstm_together(w->rows, w->steps, 1);
+    const size_t some = mlopt_lstm_short_together(w->rows, w->steps, 1);
     const uint16_t *const chunks = mlopt_lstm_short_chunk(pass->lstm, w) + first;
     mlopt_gemm_job_bf16 job = {
         .m = width,
@@ -245,7 +245,7 @@ static inline void LSTM(layer_backward)(LSTM(pass) * pass)
     const mlopt_lstm_workspace *const w = pass->w;
     const mlopt_lstm_layer *const layer = pass->lstm->layers + pass->layer;
     const size_t gates_row = 4 * pass->lstm->hidden;
-    const size_t together = mlopt_lstm_together(w->rows, w->steps, w->at.crew.size);
+    const size_t together = mlopt_lstm_short_together(w->rows, w->steps, w->at.crew.size);
     const size_t groups = (w->rows + MLOPT_LSTM_PART - 1) / MLOPT_LSTM_PART;
     /* only the columns that are wanted of the transposed weights */
     const size_t skipped = pass->below ? 0 : layer->inputs;

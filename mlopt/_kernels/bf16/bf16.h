@@ -28,7 +28,7 @@
  *       |error| <= bound * (k + 2) * 2^-23 sum |a||b| + (k + 2) * 2^-126,
  *   with a and b as rounded.  The last term is what flushing costs: the instruction takes denormal operands for 0
  *   and gives 0 for denormal sums, and rounds to nearest whatever the mode is; the other tiers do as float32 does.
- *   An element is summed over pairs of k in order, in blocks of blocks->kc or a little less; the order depends on k
+ *   An element is summed over pairs of k in order, in blocks of 2 blocks->kc or a little less; the order depends on k
  *   and the blocks alone, so that any part of C computed by itself is bit by bit that part of the whole.  NaN and
  *   infinities propagate as in the triple loop.
  */
@@ -51,10 +51,19 @@
 
 static inline size_t mlopt_bf16_up(size_t x, size_t unit) { return (x + unit - 1) / unit * unit; }
 
-/* The columns of a block of B: twice as many as of float32 take the same memory. */
-static inline size_t mlopt_bf16_columns(const mlopt_gemm_blocks *blocks)
+/* The most of k at a time: twice as many elements as of float32 take the same memory. */
+static inline size_t mlopt_bf16_most(const mlopt_gemm_blocks *blocks) { return 2 * blocks->kc; }
+
+/* A block of B: how much of k there is room for, and the columns that take the memory of a block of float32. */
+static inline size_t mlopt_bf16_depth(const mlopt_gemm_blocks *blocks, size_t k)
 {
-    return mlopt_gemm_most(2 * blocks->nc / MLOPT_BF16_TILE_COLUMNS, 1) * MLOPT_BF16_TILE_COLUMNS;
+    return mlopt_bf16_up(mlopt_gemm_least(k, mlopt_bf16_most(blocks)), MLOPT_BF16_STEP);
+}
+
+static inline size_t mlopt_bf16_columns(const mlopt_gemm_blocks *blocks, size_t depth)
+{
+    const size_t columns = mlopt_bf16_most(blocks) * blocks->nc / mlopt_gemm_most(depth, 1);
+    return mlopt_gemm_most(columns / MLOPT_BF16_TILE_COLUMNS, 1) * MLOPT_BF16_TILE_COLUMNS;
 }
 
 /* Elements of B packed, of k x n. */
@@ -70,8 +79,9 @@ static inline size_t mlopt_bf16_workspace_bytes(const mlopt_gemm_blocks *blocks,
                                                 int any_c)
 {
     const size_t most = mlopt_gemm_most(m, n);
-    const size_t depth = mlopt_bf16_up(mlopt_gemm_least(k, blocks->kc), MLOPT_BF16_STEP);
-    const size_t columns = mlopt_gemm_least(mlopt_bf16_up(most, MLOPT_BF16_TILE_COLUMNS), mlopt_bf16_columns(blocks));
+    const size_t depth = mlopt_bf16_depth(blocks, k);
+    const size_t columns =
+        mlopt_gemm_least(mlopt_bf16_up(most, MLOPT_BF16_TILE_COLUMNS), mlopt_bf16_columns(blocks, depth));
     const size_t rows = mlopt_bf16_up(mlopt_gemm_least(most, blocks->mc), MLOPT_BF16_TILE_ROWS);
     const size_t part = mlopt_gemm_least(most, MLOPT_BF16_PART_ROWS) *
                         mlopt_bf16_up(mlopt_gemm_least(most, MLOPT_BF16_PART_COLUMNS), MLOPT_BF16_TILE_COLUMNS);

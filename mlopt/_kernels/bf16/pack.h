@@ -152,7 +152,8 @@ static void bf16_pack_groups(size_t m, size_t k, const bf16_view *a, uint16_t *d
 size_t MLOPT_SYMBOL(gemm_pack, bf16)(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const void *b, int b_short,
                                      ptrdiff_t b_row, ptrdiff_t b_column, uint16_t *packed)
 {
-    const size_t columns = mlopt_bf16_up(n, BF16_COLUMNS), kc = mlopt_gemm_piece(k, blocks->kc, MLOPT_BF16_STEP);
+    const size_t columns = mlopt_bf16_up(n, BF16_COLUMNS),
+                 kc = mlopt_gemm_piece(k, mlopt_bf16_most(blocks), MLOPT_BF16_STEP);
     const bf16_view view = {b, b_row, b_column, b_short};
     for (size_t p = 0; packed && p < k; p += kc)
         bf16_pack_panels(mlopt_gemm_least(k - p, kc), n, bf16_part(view, p, 0), packed + p * columns);

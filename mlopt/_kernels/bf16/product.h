@@ -70,7 +70,8 @@ static void bf16_block_of_c(const bf16_plan *plan, size_t i, size_t m, size_t j,
                             int accumulate)
 {
     const mlopt_gemm_job_bf16 *const job = &plan->job;
-    const size_t kc = mlopt_gemm_piece(job->k, job->blocks->kc, MLOPT_BF16_STEP), nc = mlopt_bf16_columns(job->blocks);
+    const size_t kc = mlopt_gemm_piece(job->k, mlopt_bf16_most(job->blocks), MLOPT_BF16_STEP);
+    const size_t nc = mlopt_bf16_columns(job->blocks, mlopt_bf16_depth(job->blocks, job->k));
     for (size_t p = 0; p < job->k; p += kc) {
         const size_t k = mlopt_gemm_least(job->k - p, kc);
         const mlopt_gemm_finish_f32 *const finish = p + k == job->k && !plan->beside ? plan->finish : NULL;
@@ -201,9 +202,9 @@ void MLOPT_SYMBOL(gemm, bf16)(const mlopt_gemm_job_bf16 *given, const mlopt_gemm
         plan.b = (bf16_view){job->b, job->b_row, job->b_column, job->b_short};
         plan.order = job->a_column == 1 ? BF16_BY_ROWS : BF16_BY_COLUMNS;
         plan.in_place = job->a_column == 1 && job->a_short;
-        const size_t depth = mlopt_bf16_up(mlopt_gemm_least(job->k, job->blocks->kc), MLOPT_BF16_STEP);
+        const size_t depth = mlopt_bf16_depth(job->blocks, job->k);
         const size_t columns =
-            mlopt_gemm_least(mlopt_bf16_up(job->n, MLOPT_BF16_TILE_COLUMNS), mlopt_bf16_columns(job->blocks));
+            mlopt_gemm_least(mlopt_bf16_up(job->n, MLOPT_BF16_TILE_COLUMNS), mlopt_bf16_columns(job->blocks, depth));
         const size_t rows = mlopt_bf16_up(mlopt_gemm_least(job->m, job->blocks->mc), BF16_ROWS);
         plan.b_packed = job->workspace;
         plan.a_packed = plan.b_packed + (job->packed ? 0 : depth * columns);
