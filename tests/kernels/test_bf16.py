@@ -147,6 +147,14 @@ def test_rounding_of_rows_of_special_values(tier):
     assert np.isnan(widened(out[nan])).all()
 
 
+@pytest.mark.parametrize("n", [0, 767, 768, 5000, 76800])
+def test_the_limit_loop(tier, n):
+    x, y = rounded([0.5, 3.0]), rounded([0.25, 2.0])
+    steps = n // 768
+    expected = sum(16 * (start + steps * (0.125 + 6)) for start in range(24)) if steps else 0
+    assert Kernel("limit_bf16", "bf16", tier)((n,), x, y)[0] == pytest.approx(expected, rel=64 * 2.0**-23)
+
+
 # --- products ------------------------------------------------------------------------------------
 
 

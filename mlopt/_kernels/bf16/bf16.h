@@ -5,8 +5,8 @@
  * Prototypes stand in signatures.h.
  *
  *   limit_bf16      n multiply-adds, rounded down to a multiple of MLOPT_BF16_LIMIT_STEP, as chains of float32 sums:
- *                   every chain begins at its accumulator's number (0 to 11) and adds x[0] y[0] + x[1] y[1] at each
- *                   step. Returns the sum of the chains.
+ *                   as many chains begin at 0 as at 1, ... and 23, and each adds x[0] y[0] + x[1] y[1] at each step.
+ *                   Returns the sum of the chains.
  *   round           float32 to bfloat16: to nearest, ties to even; denormals too; beyond the largest bfloat16 by half a
  *                   step or more it is an infinity; a NaN stays one, quiet, with the upper bits of its payload.  The
  *                   floating-point environment has no say in it.
@@ -37,8 +37,8 @@
 
 #include "../gemm/gemm.h"
 
-#define MLOPT_BF16_ACCUMULATORS 12
-#define MLOPT_BF16_LIMIT_CHAINS ((size_t)192)
+#define MLOPT_BF16_LIMIT_STARTS 24
+#define MLOPT_BF16_LIMIT_CHAINS ((size_t)384)
 #define MLOPT_BF16_LIMIT_STEP (2 * MLOPT_BF16_LIMIT_CHAINS)
 
 /* Upper limits of any tier's tile; blocks of k are multiples of the step. */

@@ -18,7 +18,7 @@ float MLOPT_SYMBOL(limit_bf16, bf16)(size_t n, const uint16_t *x, const uint16_t
     const size_t steps = n / MLOPT_BF16_LIMIT_STEP;
     float total = 0;
     for (size_t chain = 0; steps && chain < MLOPT_BF16_LIMIT_CHAINS; chain++) {
-        float c = (float)(chain % MLOPT_BF16_ACCUMULATORS);
+        float c = (float)(chain % MLOPT_BF16_LIMIT_STARTS);
         for (size_t i = 0; i < steps; i++)
             for (int j = 0; j < 2; j++)
                 c += widened(x[j]) * widened(y[j]);

@@ -14,7 +14,7 @@ import numpy as np
 from mlopt._extras import needs
 from mlopt.targets import peers
 from mlopt.targets.contest import OURS, Contest, NotHere, Options
-from mlopt.targets.limits import bfloat16_dot, fma
+from mlopt.targets.limits import dot_bf16, fma
 from mlopt.targets.measure import Batch, calls
 from mlopt.targets.products import ours as products_ours
 from mlopt.targets.result import Row
@@ -51,7 +51,7 @@ def measure_training_iteration_bf16(row: Row, options: Options) -> None:
     """The same step with its products in bfloat16, beside the step in float32."""
     model, x, y = series_model("bf16")
     full, _, _ = series_model()
-    limit = bfloat16_dot()
+    limit = dot_bf16()
     contest = Contest(
         ours=calls(lambda: model.train_step(x, y)),
         variants={"float32": calls(lambda: full.train_step(x, y))},
