@@ -59,7 +59,7 @@ def distance(a, b):
 def test_training_reaches_the_loss_of_float32(task, make):
     """On samples that it has not seen, after many batches, at a rate that ends at 0; over some seeds within 1 %."""
     steps, ratios = 10 * 64, []
-    for seed in range(4):
+    for seed in range(4 if mlopt.current_isa() != "reference" else 1):  # where a seed takes half a minute
         (x, y), unseen = task(seed, 64 * 128), task(seed + 100, 2000)
         models = [
             make(precision, seed, optimizer=AdamW(lr=lambda step: 1e-2 * (1 - step / steps)))

@@ -328,6 +328,8 @@ LIES = {
     "activation number": (at(["activation"], 3), "must have for activation"),
     "output": (at(["output"], "softmax"), "output='softmax'"),
     "loss": (at(["loss"], {}), "must have for loss a name"),
+    "precision": (at(["precision"], "half"), "must have for precision full or bf16, not 'half'"),
+    "precision list": (at(["precision"], ["bf16"]), "must have for precision full or bf16"),
     "dtype": (at(["dtype"], "float16"), "must have for dtype float32 or float64"),
     "other dtype": (at(["dtype"], "float64"), "its tensor parameters is F32"),
     "optimizer": (at(["optimizer", "kind"], "Adam"), "its optimizer is 'Adam', expected one of: AdamW, SGD"),
