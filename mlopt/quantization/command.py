@@ -14,6 +14,9 @@ import json
 import math
 import os
 import sys
+import warnings
+import zipfile
+import zlib
 from dataclasses import asdict
 from typing import Any
 
@@ -113,6 +116,10 @@ def _quantize(arguments: argparse.Namespace) -> int:
     output = arguments.output or os.path.splitext(arguments.model)[0] + ".int8.onnx"
     if os.path.exists(output) and os.path.samefile(output, arguments.model):
         raise ValueError("--output must be another file than the model")
+    for path in (output, arguments.json):
+        folder = os.path.dirname(path or "")
+        if folder and not os.path.isdir(folder):
+            raise ValueError(f"there is no folder {folder!r} to write {path!r} into")
     if arguments.calibration is None and (arguments.mode == "static" or arguments.labels is not None):
         needing = "--mode static" if arguments.mode == "static" else "--labels"
         raise ValueError(f"{needing} needs samples: --calibration FILE")
@@ -132,12 +139,11 @@ def _quantize(arguments: argparse.Namespace) -> int:
     report = None
     if samples is not None:
         report = quantized.compare(samples[kept], None if labels is None else labels[kept])
-        _show(report, arguments)
-    change = None if report is None else report.score_change
-    if change is not None and report is not None:
-        if math.isnan(change):
+        change = report.score_change
+        if change is not None and math.isnan(change):
             raise ValueError(f"the {report.metric} is not defined: the targets that were kept apart are all the same")
-        if change < -arguments.max_drop:
+        _show(report, arguments)
+        if change is not None and change < -arguments.max_drop:
             print(f"mlopt quantize: the {report.metric} drops by {-change:.4g}, more than --max-drop "
                   f"{arguments.max_drop:g}; nothing is written", file=sys.stderr)  # fmt: skip
             return 1
@@ -177,17 +183,17 @@ def _array(path: str, name: str) -> NDArray[Any]:
     try:
         if path.lower().endswith(".csv"):
             return _csv(path)
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found
+            names = list(found)
+            if name in names or len(names) == 1:
+                array: NDArray[Any] = found[name if name in names else names[0]]
+                return array
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    if isinstance(found, np.ndarray):
-        return found
-    with found:
-        names = list(found)
-        if name not in names and len(names) != 1:
-            raise ValueError(f"{path} must hold one array, or one called {name}, it has: {', '.join(names) or 'none'}")
-        array: NDArray[Any] = found[name if name in names else names[0]]
-        return array
+    raise ValueError(f"{path} must hold one array, or one called {name}, it has: {', '.join(names) or 'none'}")
 
 
 def _csv(path: str) -> NDArray[Any]:
@@ -199,7 +205,9 @@ def _csv(path: str) -> NDArray[Any]:
         header = 0
     except ValueError:
         header = 1
-    return np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are no numbers, which is told where the shape is checked
+        return np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
 
 
 def _labels(path: str, count: int, outputs: int) -> NDArray[Any]:

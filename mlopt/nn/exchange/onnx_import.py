@@ -313,7 +313,7 @@ def chain_of(link: Link | None) -> Iterator[Any]:
     while link is not None:
         found.append(link.layer)
         link = link.before
-    return reversed(found)
+    return iter(found[::-1])
 
 
 def follow(stream: Stream, layer: Any, width: int | None = None) -> Stream:

@@ -34,11 +34,11 @@ ARGUMENTS: dict[str, Expected] = {
 def contents(model: QuantizedMLP) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The arguments and the tensors that a file keeps."""
     layers = model.quantized_layers
-    arguments = {
+    arguments: dict[str, Any] = {
         "layers": list(model.layers), "activation": [layer.activation for layer in layers], "output": model.output,
         "mode": model.mode,
     }  # fmt: skip
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "input_scale": np.array([layer.input_scale for layer in layers], np.float32),
         "input_zero_point": np.array([layer.input_zero_point for layer in layers], np.uint8),
     }
