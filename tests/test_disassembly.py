@@ -23,7 +23,8 @@ SUFFIX = re.compile(r"_(" + "|".join(TIERS) + r")(\.\w+)*$")
 # VEX and EVEX encodings all begin with v; BMI2 and MOVBE have no prefix to know them by
 AVX = re.compile(r"^(v(?!err|erw|erb)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|andn$|movbe)")
 AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]|\{%k[0-7]\}")
-INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(\S+)\s*(.*)$")
+INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(?:\{\w+\} )?(\S+)\s*(.*)$")  # after {vex}, where that is said
+PRODUCTS = ("vfm", "vpdp", "vpmadd")
 FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 
 
@@ -103,7 +104,7 @@ def innermost_loop(instructions):
             if target <= address and target in index:
                 loops.append(instructions[index[target] : i + 1])
     inner = [a for a in loops if not any(b is not a and b[0][0] >= a[0][0] and b[-1][0] < a[-1][0] for b in loops)]
-    return max(inner, key=lambda loop: sum(m.startswith("vfm") for _, m, _ in loop), default=[])
+    return max(inner, key=lambda loop: sum(m.startswith(PRODUCTS) for _, m, _ in loop), default=[])
 
 
 @pytest.mark.parametrize(
@@ -140,3 +141,60 @@ def test_the_loop_of_a_packed_layer(core_functions, type, letter, lanes, vectors
     assert len(products) == lanes * vectors, "a step for every lane of the inputs, a product for every vector"
     assert all("(" in o for o in products), "weights are read by the products themselves"
     assert not [f"{m} {o}" for _, m, o in instructions if "zmm" in o and re.search(r"\(%r[sb]p", o)], "spills"
+
+
+def spills(loop):
+    return [f"{m} {o}" for _, m, o in loop if re.search(r"mm\d", o) and re.search(r"\(%r[sb]p", o)]
+
+
+@pytest.mark.parametrize(
+    ("tier", "tile", "product", "register", "accumulators", "products"),
+    [
+        ("avx512_vnni", "8x3", "vpdpbusd", "zmm", 24, 24),
+        ("avx512", "8x2", "vpmaddwd", "zmm", 16, 32),
+        ("avx2_vnni", "4x3", "vpdpbusd", "ymm", 12, 12),
+        ("avx2", "4x2", "vpmaddwd", "ymm", 8, 16),
+    ],
+)
+def test_the_loop_of_products_of_bytes(core_functions, tier, tile, product, register, accumulators, products):
+    name = f"mlopt_tile_{tile}_s8_{tier}"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    if instructions is None and tier.endswith("vnni"):
+        pytest.skip(f"the compiler does not know {tier}")
+    assert instructions, f"{name} is not there"
+    loop = innermost_loop(instructions)
+    found = [o for _, m, o in loop if m == product and register in o]
+    assert len(found) == products
+    sums = found if product == "vpdpbusd" else [o for _, m, o in loop if m == "vpaddd" and register in o]
+    assert len({o.split(",")[-1] for o in sums}) >= accumulators, "an accumulator has no register of its own"
+    assert not spills(loop)
+    assert not [f"{m} {o}" for _, m, o in loop if register in o and o.endswith(")")], "stores"
+
+
+def test_no_product_of_bytes_saturates(core_functions):
+    """vpmaddubsw adds two products in 16 bits."""
+    assert sum("_s8_" in name for name, _ in core_functions) > 20
+    for name, instructions in core_functions:
+        assert not [m for _, m, _ in instructions if "maddubs" in m], name
+
+
+@pytest.mark.parametrize(
+    ("tier", "product", "products"),
+    [
+        ("avx512_vnni", "vpdpbusd", 12),
+        ("avx512", "vpmaddwd", 24),
+        ("avx2_vnni", "vpdpbusd", 12),
+        ("avx2", "vpmaddwd", 24),
+    ],
+)
+def test_the_limit_loop_of_bytes(core_functions, tier, product, products):
+    """Every product is computed, not once for all: the loop is what other kernels are measured against."""
+    name = f"mlopt_limit_int8_s8_{tier}"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    if instructions is None and tier.endswith("vnni"):
+        pytest.skip(f"the compiler does not know {tier}")
+    loop = innermost_loop(instructions)
+    assert sum(m == product for _, m, _ in loop) == products
+    if product == "vpdpbusd":
+        assert not spills(loop)
+        assert len(loop) <= products + 3, "moves between the products"

@@ -95,6 +95,31 @@ class SmallNetwork:
         self.model.train_step(self.x, self.y)
 
 
+class QuantizedNetwork:
+    """One sample and a batch in 8-bit integers."""
+
+    params = (["static", "dynamic"],)
+    param_names = ("mode",)
+
+    def setup(self, mode):
+        model = attribute("nn.MLP")([100, 50, 10], rng=0)
+        if not hasattr(model, "quantize"):
+            raise NotImplementedError("this version has no quantised networks")
+        self.X = aligned((1024, 100), "float32")
+        self.model = model.quantize(self.X if mode == "static" else None, mode)
+        self.x, self.out, self.outs = self.X[0], aligned(10, "float32", 1), aligned((1024, 10), "float32", 2)
+        self.infer = self.model.bind(self.x, self.out)
+
+    def time_bound(self, mode):
+        self.infer()
+
+    def time_predict(self, mode):
+        self.model.predict(self.x, self.out)
+
+    def time_batch(self, mode):
+        self.model.predict(self.X, self.outs)
+
+
 class Features:
     """One bar through the default feature set."""
 

@@ -178,6 +178,10 @@ cdef extern from "signatures.h" nogil:
     ctypedef void mlopt_int8_inputs_s8(size_t, const mlopt_int8_layer *, const float *, size_t, uint8_t *,
                                        size_t) noexcept
 
+    ctypedef void mlopt_int8_ranges_s8(size_t, const mlopt_int8_layer *, const float *, size_t, uint8_t *, size_t,
+                                       int32_t *, float *) noexcept
+    ctypedef void mlopt_int8_reals_s8(size_t, const mlopt_int8_layer *, const float *, void *, size_t) noexcept
+
     # strassen
     ctypedef struct mlopt_matrix_f32:
         float *at
@@ -248,6 +252,8 @@ cdef extern from "dispatch.h" nogil:
         mlopt_int8_plan_s8 *chain_plan_s8
         mlopt_int8_run_s8 *chain_run_s8
         mlopt_int8_inputs_s8 *chain_inputs_s8
+        mlopt_int8_ranges_s8 *chain_ranges_s8
+        mlopt_int8_reals_s8 *chain_reals_s8
         # strassen
         mlopt_matrix_sum_f32 *matrix_add_f32
         mlopt_matrix_sum_f64 *matrix_add_f64

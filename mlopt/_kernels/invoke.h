@@ -98,6 +98,9 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE_RESULT(int8_plan, s8, (n, (const void *)p[0], (void *)p[1]))                                                \
     INVOKE(int8_run, s8, (n, (const void *)p[0], (const void *)p[1], (void *)p[2]))                                    \
     INVOKE(int8_inputs, s8, (n, (const void *)p[0], (const void *)p[1], step[1], (void *)p[2], step[2]))               \
+    INVOKE(int8_ranges, s8,                                                                                            \
+           (n, (const void *)p[0], (const void *)p[1], step[1], (void *)p[2], step[2], (void *)p[3], (void *)p[4]))    \
+    INVOKE(int8_reals, s8, (n, (const void *)p[0], (const void *)p[1], p[2], step[2]))                                 \
     INVOKE_RESULT(limit_int8, s8, (n, (const uint8_t *)p[0], p[1]))                                                    \
     INVOKE_RESULT(limit_bf16, bf16, (n, p[0], p[1]))
 

@@ -316,6 +316,13 @@ typedef void mlopt_int8_run_s8(size_t count, const mlopt_int8_step *steps, const
 typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
                                   uint8_t *out, size_t out_row);
 
+/* The same for a dynamic layer, each row by its own range: also its zero point, and what a unit of it is worth. */
+typedef void mlopt_int8_ranges_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row, uint8_t *out,
+                                  size_t out_row, int32_t *zeros, float *units);
+/* sums (int32) of a dynamic layer's outputs to real numbers, in place */
+typedef void mlopt_int8_reals_s8(size_t rows, const mlopt_int8_layer *layer, const float *units, void *sums,
+                                 size_t sums_row);
+
 /* bf16: bfloat16 as its 16 bits, products with float32 sums (bf16/bf16.h) */
 typedef float mlopt_limit_bf16_bf16(size_t n, const uint16_t *x, const uint16_t *y);
 

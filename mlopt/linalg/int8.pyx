@@ -7,13 +7,15 @@ cimport numpy as cnp
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t
 
-from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release
+from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release, table_of
 from mlopt._kernels.dispatch cimport (
     MLOPT_INT8_TO_F32,
     MLOPT_INT8_TO_S8,
     MLOPT_INT8_TO_S32,
     MLOPT_INT8_TO_U8,
+    mlopt_gemm_blocks,
     mlopt_int8_job,
+    mlopt_int8_kind,
     mlopt_int8_packed_bytes,
     mlopt_int8_workspace_bytes,
     mlopt_kernels,
@@ -26,10 +28,6 @@ cnp.import_array()
 
 # In the order of mlopt_activation.
 ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid", "gelu", "silu")
-cdef dict KINDS = {
-    np.dtype(np.int32): MLOPT_INT8_TO_S32, np.dtype(np.float32): MLOPT_INT8_TO_F32,
-    np.dtype(np.uint8): MLOPT_INT8_TO_U8, np.dtype(np.int8): MLOPT_INT8_TO_S8,
-}
 cdef object INT32 = np.dtype(np.int32)
 cdef object FLOAT32 = np.dtype(np.float32)
 # Multiplications from which the GIL is released, and from which threads are asked for.
@@ -57,12 +55,26 @@ cdef int run_int8(const mlopt_kernels *table, mlopt_int8_job *job, int threads) 
     return 0
 
 
+cdef int kind_of(cnp.dtype dtype) noexcept:
+    """A mlopt_int8_kind, or -1."""
+    if not cnp.PyDataType_ISNOTSWAPPED(dtype):
+        return -1
+    if dtype.type_num == cnp.NPY_FLOAT32:
+        return MLOPT_INT8_TO_F32
+    if dtype.type_num == cnp.NPY_UINT8:
+        return MLOPT_INT8_TO_U8
+    if dtype.type_num == cnp.NPY_INT8:
+        return MLOPT_INT8_TO_S8
+    # int and long are types of their own where they have one size
+    return MLOPT_INT8_TO_S32 if dtype.kind == c"i" and dtype.itemsize == 4 else -1
+
+
 cdef inline bint is_bytes(cnp.ndarray x) noexcept:
     return cnp.PyArray_TYPE(x) == cnp.NPY_UINT8 or cnp.PyArray_TYPE(x) == cnp.NPY_INT8
 
 
 cdef cnp.ndarray as_bytes(x, str name):
-    if isinstance(x, np.ndarray) and is_bytes(<cnp.ndarray>x):
+    if isinstance(x, cnp.ndarray) and is_bytes(<cnp.ndarray>x):
         return <cnp.ndarray>x
     found = np.asarray(x)
     if found.dtype != np.uint8 and found.dtype != np.int8:
@@ -144,11 +156,132 @@ cdef class PackedInt8Matrix:
         return f"<PackedInt8Matrix {self.shape[0]} x {self.shape[1]}, {self.dtype}>"
 
 
+cdef class Int8Product:
+    """One tier's product of bytes with any blocks and panels, for tests and benchmarks.
+
+    Shapes and strides are those of the arrays; that they and the types fit together is checked, nothing else is.
+
+    Parameters
+    ----------
+    a, b : ndarray of uint8 or int8
+        Two-dimensional, of any strides.
+    c : ndarray of int32, float32, uint8 or int8
+        Two-dimensional, its rows contiguous.
+    tier : str
+        One of ``available_tiers()``.
+    a_zero, b_zero : ndarray of int32, optional
+        Zero points: one, or one for every row of `a` or column of `b`.
+    bias : ndarray of int32, optional
+        One for every column.
+    scale : ndarray of float32, optional
+        One, or one for every column; needed unless `c` is of int32.
+    shift : ndarray of float32, optional
+        One for every column.
+    activation : str, optional
+        One of ``ACTIVATIONS``.
+    out_multiplier : float, optional
+        What 8-bit results are multiplied with.
+    out_zero : int, optional
+        What is added to them.
+    a_padded : bool, optional
+        Whether rows of `a` may be read up to a multiple of 4.
+    blocks : tuple of int, optional
+        ``(mc, kc, nc)``; those of the process by default.
+    workspace : ndarray, optional
+        64-byte aligned bytes, as many as ``workspace_bytes`` for each panel; its own by default.
+    packed : ndarray of int8, optional
+        As many as ``packed_bytes``: `b` is packed into it here, not in every call.
+    panels : int, optional
+        How many panels threads compute; `workspace` is its own then.
+    """
+    cdef const mlopt_kernels *table
+    cdef mlopt_gemm_blocks blocks
+    cdef mlopt_int8_job job
+    cdef readonly size_t workspace_bytes
+    cdef readonly size_t packed_bytes
+    cdef int panels
+    cdef tuple operands
+
+    def __init__(self, cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray c not None, str tier, *,
+                 cnp.ndarray a_zero=None, cnp.ndarray b_zero=None, cnp.ndarray bias=None, cnp.ndarray scale=None,
+                 cnp.ndarray shift=None, activation="identity", float out_multiplier=1, int out_zero=0,
+                 bint a_padded=False, blocks=None, cnp.ndarray workspace=None, cnp.ndarray packed=None, int panels=1):
+        self.table = table_of(tier)
+        if blocks is None:
+            self.blocks = default_blocks(1)[0]
+        else:
+            self.blocks.mc, self.blocks.kc, self.blocks.nc = blocks
+        cdef mlopt_int8_job *job = &self.job
+        if not is_bytes(a) or not is_bytes(b):
+            raise TypeError("a and b must be arrays of uint8 or int8")
+        job.m, job.k, job.n = a.shape[0], a.shape[1], b.shape[1]
+        if (b.shape[0], c.shape[0], c.shape[1]) != (job.k, job.m, job.n):
+            raise ValueError("a, b and c do not fit together")
+        if kind_of(c.dtype) < 0:
+            raise TypeError(f"c must be an array of int32, float32, uint8 or int8, got {c.dtype}")
+        job.result.kind = <mlopt_int8_kind>kind_of(c.dtype)
+        job.a, job.a_row, job.a_column = cnp.PyArray_DATA(a), a.strides[0], a.strides[1]
+        job.b, job.b_row, job.b_column = cnp.PyArray_DATA(b), b.strides[0], b.strides[1]
+        job.c, job.c_row = cnp.PyArray_DATA(c), c.strides[0] // c.itemsize
+        job.a_signed, job.b_signed = cnp.PyArray_TYPE(a) == cnp.NPY_INT8, cnp.PyArray_TYPE(b) == cnp.NPY_INT8
+        job.a_padded = a_padded
+        job.a_zero = <int32_t *>data_or_null(a_zero, INT32)
+        job.b_zero = <int32_t *>data_or_null(b_zero, INT32)
+        job.a_zero_step = a_zero is not None and a_zero.size > 1
+        job.b_zero_step = b_zero is not None and b_zero.size > 1
+        job.result.bias = <int32_t *>data_or_null(bias, INT32)
+        job.result.scale = <float *>data_or_null(scale, FLOAT32)
+        job.result.scale_step = scale is not None and scale.size > 1
+        job.result.shift = <float *>data_or_null(shift, FLOAT32)
+        job.result.activation = ACTIVATIONS.index(activation)
+        job.result.out_multiplier, job.result.out_zero = out_multiplier, out_zero
+        job.blocks = &self.blocks
+        self.workspace_bytes = mlopt_int8_workspace_bytes(job.blocks, job.result.kind, job.m, job.n, job.k)
+        self.panels = panels
+        cdef cnp.npy_intp length = (self.workspace_bytes + 63) // 64 * 64 * panels
+        if workspace is None:
+            workspace = aligned_array(1, &length, cnp.NPY_UINT8, False)
+        job.workspace = cnp.PyArray_DATA(workspace)
+        job.packed_columns = self.table.gemm_pack_s8(job.k, job.n, NULL, 0, 0, job.b_signed, NULL)
+        self.packed_bytes = mlopt_int8_packed_bytes(job.k, job.packed_columns)
+        job.packed, job.packed_first = NULL, 0
+        if packed is not None:
+            self.table.gemm_pack_s8(job.k, job.n, job.b, job.b_row, job.b_column, job.b_signed,
+                                    <int8_t *>cnp.PyArray_DATA(packed))
+            job.packed, job.b = <int8_t *>cnp.PyArray_DATA(packed), NULL
+        self.operands = a, b, c, a_zero, b_zero, bias, scale, shift, workspace, packed
+
+    def __call__(self):
+        """Compute once, without the GIL."""
+        with nogil:
+            if self.panels == 1:
+                self.table.gemm_s8(&self.job)
+            else:
+                int8_split(self.table.gemm_s8, &self.job, self.panels, (self.workspace_bytes + 63) // 64 * 64)
+
+
+cdef void *data_or_null(cnp.ndarray x, object dtype) except? NULL:
+    if x is None:
+        return NULL
+    if x.dtype != dtype or not x.flags.c_contiguous:
+        raise TypeError(f"expected a contiguous array of {dtype}, got one of {x.dtype}")
+    return cnp.PyArray_DATA(x)
+
+
 # --- arguments -----------------------------------------------------------------------------------
 
 
-cdef cnp.ndarray per_element(value, str name, Py_ssize_t length, object dtype, int low, int high):
+cdef bint one_integer(value, bint is_signed, int32_t *to) except -1:
+    """Takes in a number that is in the operand's range, and says whether it is."""
+    if not (-128 if is_signed else 0) <= value <= (127 if is_signed else 255):
+        return False
+    to[0] = value
+    return True
+
+
+cdef cnp.ndarray per_element(value, str name, Py_ssize_t length, object dtype, bint is_signed):
     """A number, or one for each of so many, as int32; within the operand's range."""
+    cdef int low = -128 if is_signed else 0, high = 127 if is_signed else 255
     found = np.asarray(value)
     if found.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an integer or an array of integers, got {found.dtype}")
@@ -201,7 +334,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     b : array_like of int8 or uint8, shape (k, n), or PackedInt8Matrix
         The right operand.
     out : ndarray, optional
-        Where to store the result: of its shape and dtype, C-contiguous, writable, apart from `a` and `b`.
+        Where to store the result: of its shape and dtype, C-contiguous, writable, apart from all other arguments.
     a_zero_point : int or array_like of int, shape (m,), default 0
         What stands for zero in `a`, or in each of its rows; in the range of its dtype.
     b_zero_point : int or array_like of int, shape (n,), default 0
@@ -263,9 +396,11 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     cdef cnp.ndarray left = as_bytes(a, "a"), right = None, result, a_zero = None, b_zero = None
     cdef cnp.ndarray scales = None, integers = None, shift = None, rows
     cdef PackedInt8Matrix packed = None
+    cdef int32_t one_a_zero = 0, one_b_zero = 0
+    cdef float one_scale
     cdef const mlopt_kernels *table = current_table()
     cdef cnp.npy_intp shape[2]
-    cdef int ndim = cnp.PyArray_NDIM(left), threads = 1, status
+    cdef int ndim = cnp.PyArray_NDIM(left), threads = 1, kind, status
     if ndim == 0:
         raise ValueError("a must have at least 1 dimension, got a scalar")
     if isinstance(b, PackedInt8Matrix):
@@ -288,35 +423,44 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
         rows = left.reshape(-1, job.k) if job.k else np.empty((int(np.prod(np.shape(left)[:ndim - 1])), 0), left.dtype)
     job.m = cnp.PyArray_DIM(rows, 0)
 
-    # zero points
+    # zero points and scales: one number, or one for each
     job.a_zero = job.b_zero = NULL
     job.a_zero_step = job.b_zero_step = 0
-    if a_zero_point is not 0:
-        a_zero = per_element(a_zero_point, "a_zero_point", job.m, left.dtype, -128 if job.a_signed else 0,
-                             127 if job.a_signed else 255)
+    if type(a_zero_point) is int and one_integer(a_zero_point, job.a_signed, &one_a_zero):
+        job.a_zero = &one_a_zero
+    else:
+        a_zero = per_element(a_zero_point, "a_zero_point", job.m, left.dtype, job.a_signed)
         job.a_zero, job.a_zero_step = <int32_t *>cnp.PyArray_DATA(a_zero), cnp.PyArray_DIM(a_zero, 0) > 1
-    if b_zero_point is not 0:
+    if type(b_zero_point) is int and one_integer(b_zero_point, job.b_signed, &one_b_zero):
+        job.b_zero = &one_b_zero
+    else:
         b_zero = per_element(b_zero_point, "b_zero_point", job.n, packed.dtype if packed is not None else right.dtype,
-                             -128 if job.b_signed else 0, 127 if job.b_signed else 255)
+                             job.b_signed)
         job.b_zero, job.b_zero_step = <int32_t *>cnp.PyArray_DATA(b_zero), cnp.PyArray_DIM(b_zero, 0) > 1
     if job.k > 0x7fffffff // 65025:
-        check_depth(job.k, reach(job.a_signed, job.a_zero, 0 if a_zero is None else cnp.PyArray_DIM(a_zero, 0)),
-                    reach(job.b_signed, job.b_zero, 0 if b_zero is None else cnp.PyArray_DIM(b_zero, 0)))
+        check_depth(job.k, reach(job.a_signed, job.a_zero, 1 if a_zero is None else cnp.PyArray_DIM(a_zero, 0)),
+                    reach(job.b_signed, job.b_zero, 1 if b_zero is None else cnp.PyArray_DIM(b_zero, 0)))
 
     # the result
-    if out is not None and not isinstance(out, np.ndarray):
+    if out is not None and not isinstance(out, cnp.ndarray):
         raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
     if out_dtype is None:
         dtype = out.dtype if out is not None else INT32 if scale is None else FLOAT32
     else:
-        dtype = np.dtype(out_dtype)
-    kind = KINDS.get(dtype)
-    if kind is None:
+        try:
+            dtype = np.dtype(out_dtype)
+        except TypeError:
+            raise TypeError(f"out_dtype must be int32, float32, uint8 or int8, got {out_dtype!r}") from None
+    kind = kind_of(<cnp.dtype>dtype)
+    if kind < 0:
         raise TypeError(f"{'out_dtype' if out_dtype is not None else 'out'} must be int32, float32, uint8 or int8, "
                         f"got {dtype}")
-    job.result.kind = kind
+    job.result.kind = <mlopt_int8_kind>kind
     set_result(&job, scale, bias, activation, out_scale, out_zero_point, dtype)
-    if scale is not None:
+    if type(scale) is float or (scale is not None and isinstance(scale, np.float32)):
+        one_scale = scale
+        job.result.scale = &one_scale
+    elif scale is not None:
         scales = floats(scale, "scale", job.n)
         job.result.scale, job.result.scale_step = <float *>cnp.PyArray_DATA(scales), cnp.PyArray_DIM(scales, 0) > 1
     if bias is not None:
@@ -329,7 +473,15 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
         shape[0], shape[1] = job.m, job.n
         result = aligned_array(2, shape, (<cnp.dtype>dtype).type_num, False)
     else:
-        result = checked_out(out, np.shape(left)[:ndim - 1] + (job.n,), dtype, left, right)
+        result = <cnp.ndarray>out
+        check_out(result, left, job.n, dtype)
+        check_apart(result, left, "a")
+        check_apart(result, right, "b")
+        check_apart(result, a_zero, "a_zero_point")
+        check_apart(result, b_zero, "b_zero_point")
+        check_apart(result, scales, "scale")
+        check_apart(result, integers, "bias")
+        check_apart(result, shift, "bias")
 
     job.a = cnp.PyArray_DATA(rows)
     job.a_row, job.a_column = cnp.PyArray_STRIDE(rows, 0), cnp.PyArray_STRIDE(rows, 1)
@@ -402,6 +554,8 @@ cdef int set_result(mlopt_int8_job *job, scale, bias, activation, out_scale, out
     if not low <= zero <= low + 255:
         raise ValueError(f"out_zero_point must be in the range of {dtype}, {low} to {low + 255}, got {zero}")
     job.result.out_multiplier = <float>1 / <float>of_out
+    if not isfinite(job.result.out_multiplier) or job.result.out_multiplier == 0:
+        raise ValueError(f"out_scale must have a reciprocal in float32, got {out_scale!r}")
     job.result.out_zero = zero
     return 0
 
@@ -420,18 +574,26 @@ cdef tuple checked_bias(bias, Py_ssize_t n, bint integers_only):
     return None, np.ascontiguousarray(found, np.float32)
 
 
-cdef cnp.ndarray checked_out(out, tuple shape, dtype, cnp.ndarray left, cnp.ndarray right):
-    if out.dtype != dtype:
+cdef int check_out(cnp.ndarray out, cnp.ndarray left, Py_ssize_t n, dtype) except -1:
+    cdef int i, last = cnp.PyArray_NDIM(left) - 1
+    cdef bint fits = cnp.PyArray_NDIM(out) == last + 1 and cnp.PyArray_DIM(out, last) == n
+    if kind_of(out.dtype) != kind_of(dtype):
         raise TypeError(f"out must be an array of {dtype}, got {out.dtype}")
-    if out.shape != shape:
-        raise ValueError(f"out must have shape {shape}, got {out.shape}")
-    if not out.flags.writeable:
+    for i in range(last):
+        fits = fits and cnp.PyArray_DIM(out, i) == cnp.PyArray_DIM(left, i)
+    if not fits:
+        raise ValueError(f"out must have shape {np.shape(left)[:last] + (n,)}, got {np.shape(out)}")
+    if not cnp.PyArray_ISWRITEABLE(out):
         raise ValueError("out must be writable, got a read-only array")
-    if not out.flags.c_contiguous or not out.flags.aligned:
+    if not cnp.PyArray_IS_C_CONTIGUOUS(out) or not cnp.PyArray_ISALIGNED(out):
         raise ValueError("out must be C-contiguous and aligned")
-    if overlap(out, left) or (right is not None and overlap(out, right)):
-        raise ValueError("out must not overlap a or b")
-    return out
+    return 0
 
 
-__all__ = ["PackedInt8Matrix", "matmul_int8"]
+cdef int check_apart(cnp.ndarray out, cnp.ndarray other, str name) except -1:
+    if other is not None and overlap(out, other):
+        raise ValueError(f"out must not overlap {name}")
+    return 0
+
+
+__all__ = ["PackedInt8Matrix", "matmul_int8"]  # and Int8Product, for tests and benchmarks

@@ -257,6 +257,17 @@ TARGETS = (
         "network",
     ),
     Target(
+        "inference_int8",
+        "one sample in int8 against float32",
+        "bound calls of MLPs from 8-8-8 to 4096-4096-4096 and 100-50-10, weights from L1 to memory",
+        HOT,
+        (
+            higher("goal", "int8 faster at every size", 1.0, "worst_ratio"),
+            higher("stretch", "median ≥ 3 ×", 3.0, "median_ratio"),
+        ),
+        "network",
+    ),
+    Target(
         "allocations",
         "heap allocations on the hot path",
         "malloc, calloc, realloc, aligned_alloc and mmap counted while bars run through features, inference, "
@@ -367,9 +378,24 @@ TARGETS = (
     Target(
         "int8_gemm",
         "int8 matrix product",
-        "u8×s8→s32 1024² and the fused requantising form",
+        "mlopt.matmul_int8(a, b, out=c), u8×s8→s32 1024², one thread; b packed before, and the fused requantising form",
         ALGORITHMS,
-        (higher("goal", "≥ 95 % of the vpdpbusd limit", 0.95, "share"),),
+        (
+            higher("goal", "≥ 95 % of the vpdpbusd limit", 0.95, "share"),
+            higher("goal", "≥ the best peer", 1.0, "vs_peer"),
+        ),
+        "int8",
+    ),
+    Target(
+        "int8_sizes",
+        "int8 products of many sizes",
+        "mlopt.matmul_int8, u8×s8, 32² to 4096², one thread: to int32, b packed before where the peer has it so; to u8",
+        ALGORITHMS,
+        (
+            higher("goal", "≥ the best peer at every size", 1.0, "worst_vs_peer"),
+            higher("goal", "requantised ≥ the best peer at every size", 1.0, "requantised_worst_vs_peer"),
+        ),
+        "int8",
     ),
     Target(
         "pipeline_throughput",

@@ -79,6 +79,13 @@ def fma(dtype: str, cores: int = 1) -> Limit:
     return Limit(name, one if cores == 1 else in_threads(one, cores), 2.0 * count * cores, "FLOP/s", cores)
 
 
+def dot_int8() -> Limit:
+    """Products of bytes added to 32-bit sums, as fast as they issue, on one core."""
+    count = 4 * CHAINS * 500
+    left, right = aligned(4, "uint8", 3), aligned(4, "int8", -2, place=1)
+    return Limit("int8 dot products", kernel_batch("limit_int8", "s8", (count,), left, right), 2.0 * count, "OP/s")
+
+
 def in_threads(batch: Batch, threads: int) -> Batch:
     """The same batch in several threads at once; the time is that of the slowest."""
 

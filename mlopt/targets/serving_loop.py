@@ -26,9 +26,19 @@ def parameter_bytes(widths: Iterable[int]) -> int:
 def measure_bound(shapes: Sequence[Widths], seconds: float) -> list[dict[str, Any]]:
     """Of every network the seconds of the bound call and of reading its parameters from L1, interleaved with an empty
     call, and the call over the sum of the two; measured in a fresh process."""
+    return in_process("bound", shapes, seconds)
+
+
+def measure_quantized(shapes: Sequence[Widths], seconds: float) -> list[dict[str, Any]]:
+    """Of every network the seconds of the bound call in float32 and of the quantised one, interleaved, and the ratio of
+    the two; measured in a fresh process."""
+    return in_process("quantized", shapes, seconds)
+
+
+def in_process(what: str, shapes: Sequence[Widths], seconds: float) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sys.executable, "-m", "mlopt.targets.serving_loop"],
-        input=json.dumps({"shapes": shapes, "seconds": seconds}),
+        input=json.dumps({"what": what, "shapes": shapes, "seconds": seconds}),
         capture_output=True,
         text=True,
         timeout=60 + 20 * seconds * len(shapes),
@@ -39,8 +49,8 @@ def measure_bound(shapes: Sequence[Widths], seconds: float) -> list[dict[str, An
     return results
 
 
-def measure_here(widths: Widths, seconds: float) -> dict[str, Any]:
-    """The same for one network in this process."""
+def bound_here(widths: Widths, seconds: float) -> dict[str, Any]:
+    """What :func:`measure_bound` measures, for one network in this process."""
     from mlopt.nn import MLP
     from mlopt.targets.contest import OURS, Contest
     from mlopt.targets.empty import EmptyCall
@@ -62,6 +72,31 @@ def measure_here(widths: Widths, seconds: float) -> dict[str, Any]:
     return {"widths": widths, "bound": rounds.seconds(OURS).median, "over": float(np.median(over))}
 
 
+def quantized_here(widths: Widths, seconds: float) -> dict[str, Any]:
+    """What :func:`measure_quantized` measures, for one network in this process."""
+    from mlopt.nn import MLP
+    from mlopt.targets.contest import OURS, Contest
+    from mlopt.targets.measure import calls
+    from mlopt.targets.memory import aligned, aligned_copy
+
+    model = MLP(widths, rng=0)
+    samples = np.random.default_rng(1).standard_normal((64, widths[0])).astype("float32")
+    x = aligned_copy(samples[0])
+    quantized = model.quantize(samples)
+    contest = Contest(
+        ours=calls(quantized.bind(x, aligned(widths[-1], "float32", place=1))),
+        variants={"float32": calls(model.bind(x, aligned(widths[-1], "float32", place=2)))},
+    )
+    rounds = contest.measure(seconds)
+    return {
+        "widths": widths,
+        "int8": rounds.seconds(OURS).median,
+        "float32": rounds.seconds("variant float32").median,
+        "ratio": rounds.ratio("variant float32", of=OURS).median,
+    }
+
+
 if __name__ == "__main__":
     request = json.loads(sys.stdin.read())
-    print(json.dumps([measure_here(tuple(widths), request["seconds"]) for widths in request["shapes"]]))
+    measure = {"bound": bound_here, "quantized": quantized_here}[request["what"]]
+    print(json.dumps([measure(tuple(widths), request["seconds"]) for widths in request["shapes"]]))

@@ -9,7 +9,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "asv_bench"
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the benchmarks are not part of this distribution")
-MODULES = ("common", "bench_api", "bench_kernels", "bench_matmul", "bench_memory", "bench_targets")
+MODULES = ("common", "bench_api", "bench_int8", "bench_kernels", "bench_matmul", "bench_memory", "bench_targets")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_missing_function_skips(benchmarks):
         benchmarks["common"].attribute("no_such_function")
 
 
-@pytest.mark.parametrize("module", ["bench_api", "bench_matmul", "bench_memory"])
+@pytest.mark.parametrize("module", ["bench_api", "bench_int8", "bench_matmul", "bench_memory"])
 def test_benchmarks_run(benchmarks, module):
     for cls in [c for c in vars(benchmarks[module]).values() if isinstance(c, type)]:
         instance = cls()

@@ -41,23 +41,30 @@ static void int8_input(const mlopt_int8_step *step, const float *x, float *out)
     int8_take_in(layer->inputs, x, &by, layer->bytes);
 }
 
-/* The same for a layer that takes the scale of its inputs from themselves. */
+/* Inputs to bytes by their own range: their zero point, and what a unit is worth. */
+MLOPT_INLINE int32_t int8_take_in_range(size_t n, const float *x, uint8_t *out, float *unit)
+{
+    f32v low = f32_zero(), high = f32_zero();
+    for (size_t i = 0; i < n; i += f32_LANES) {
+        const f32v here = f32_load_left(x + i, n - i);
+        low = f32_min(here, low), high = f32_max(here, high);
+    }
+    float multiplier;
+    const int32_t zero = mlopt_int8_range(f32_reduce_min(low), f32_reduce_max(high), &multiplier, unit);
+    const int8_rounding by = int8_rounding_of(multiplier, zero);
+    int8_take_in(n, x, &by, out);
+    return zero;
+}
+
+/* The first step of a layer that takes the scale of its inputs from themselves: its terms of columns follow from it. */
 static void int8_dynamic_input(const mlopt_int8_step *step, const float *x, float *out)
 {
     const mlopt_int8_layer *const layer = step->layer;
-    f32v low = f32_zero(), high = f32_zero();
+    float scale;
     (void)out;
-    for (size_t i = 0; i < layer->inputs; i += f32_LANES) {
-        const f32v here = f32_load_left(x + i, layer->inputs - i);
-        low = f32_min(here, low), high = f32_max(here, high);
-    }
-    float multiplier, scale;
-    const int32_t zero = mlopt_int8_range(f32_reduce_min(low), f32_reduce_max(high), &multiplier, &scale);
-    const int8_rounding by = int8_rounding_of(multiplier, zero);
-    int8_take_in(layer->inputs, x, &by, layer->bytes);
+    const i32v minus_zero = i32_set1(-int8_take_in_range(layer->inputs, x, layer->bytes, &scale));
     const int32_t *const sums =
         (const int32_t *)(const void *)(layer->packed + mlopt_int8_round(layer->inputs, 4) * layer->packed_columns);
-    const i32v minus_zero = i32_set1(-zero);
     const f32v unit = f32_set1(scale);
     for (size_t j = 0; j < layer->packed_columns; j += f32_LANES) {
         i32_store(layer->start + j, i32_mul(minus_zero, i32_load(sums + j)));
@@ -256,4 +263,32 @@ void MLOPT_SYMBOL(chain_inputs, s8)(size_t rows, const mlopt_int8_layer *layer, 
     const int8_rounding by = int8_rounding_of(layer->multiplier, layer->zero);
     for (size_t i = 0; i < rows; i++, x += x_row, out += out_row)
         int8_take_in(layer->inputs, x, &by, out);
+}
+
+void MLOPT_SYMBOL(chain_ranges, s8)(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                    uint8_t *out, size_t out_row, int32_t *zeros, float *units)
+{
+    for (size_t i = 0; i < rows; i++, x += x_row, out += out_row)
+        zeros[i] = int8_take_in_range(layer->inputs, x, out, units + i);
+}
+
+void MLOPT_SYMBOL(chain_reals, s8)(size_t rows, const mlopt_int8_layer *layer, const float *units, void *sums,
+                                   size_t sums_row)
+{
+    const mlopt_activation activation = layer->activation;
+    const float *const weight_scale = layer->weight_scale, *const shift = layer->shift;
+    const size_t n = layer->outputs;
+    int32_t *from = sums;
+    float *to = sums;
+#define LOOP(activation)                                                                                               \
+    for (size_t i = 0; i < rows; i++, from += sums_row, to += sums_row) {                                              \
+        const f32v unit = f32_set1(units[i]);                                                                          \
+        for (size_t j = 0; j < n; j += f32_LANES) {                                                                    \
+            const f32v scale = f32_mul(unit, f32_load(weight_scale + j));                                              \
+            const f32v scaled = f32_mul(f32_of_i32(int8_load_left(from + j, n - j)), scale);                           \
+            f32_store_left(to + j, n - j, f32_activate(f32_add(scaled, f32_load(shift + j)), activation));             \
+        }                                                                                                              \
+    }
+    EACH_ACTIVATION(LOOP)
+#undef LOOP
 }

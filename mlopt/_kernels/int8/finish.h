@@ -68,16 +68,17 @@ MLOPT_INLINE f32v int8_real(const mlopt_int8_result *result, size_t column, size
 
 static void int8_to_floats(const mlopt_int8_job *job, const int8_part *part)
 {
-    const mlopt_int8_result *const result = &job->result;
-    const mlopt_activation activation = result->activation;
+    const mlopt_int8_result result = job->result; /* in registers: stores could change what is pointed to */
+    const mlopt_activation activation = result.activation;
+    const size_t rows = part->rows, columns = part->columns, first = part->first_column;
+    const ptrdiff_t row = part->row, to_row = job->c_row;
     const int32_t *from = part->sums;
     float *to = (float *)job->c + (ptrdiff_t)part->first_row * job->c_row + part->first_column;
 #define LOOP(activation)                                                                                               \
-    for (size_t i = 0; i < part->rows; i++, from += part->row, to += job->c_row)                                       \
-        for (size_t j = 0; j < part->columns; j += f32_LANES) {                                                        \
-            const size_t left = part->columns - j;                                                                     \
-            f32_store_left(to + j, left,                                                                               \
-                           int8_real(result, part->first_column + j, left, i32_load(from + j), activation));           \
+    for (size_t i = 0; i < rows; i++, from += row, to += to_row)                                                       \
+        for (size_t j = 0; j < columns; j += f32_LANES) {                                                              \
+            const size_t left = columns - j;                                                                           \
+            f32_store_left(to + j, left, int8_real(&result, first + j, left, i32_load(from + j), activation));         \
         }
     EACH_ACTIVATION(LOOP)
 #undef LOOP
@@ -85,18 +86,20 @@ static void int8_to_floats(const mlopt_int8_job *job, const int8_part *part)
 
 static void int8_to_bytes(const mlopt_int8_job *job, const int8_part *part)
 {
-    const mlopt_int8_result *const result = &job->result;
-    const mlopt_activation activation = result->activation;
-    const int32_t *from = part->sums, zero = result->out_zero, lowest = result->kind == MLOPT_INT8_TO_U8 ? 0 : -128;
+    const mlopt_int8_result result = job->result; /* in registers: stores could change what is pointed to */
+    const mlopt_activation activation = result.activation;
+    const size_t rows = part->rows, columns = part->columns, first = part->first_column;
+    const ptrdiff_t row = part->row, to_row = job->c_row;
+    const int32_t *from = part->sums, zero = result.out_zero, lowest = result.kind == MLOPT_INT8_TO_U8 ? 0 : -128;
     const f32v low = f32_set1((float)(lowest - zero)), high = f32_set1((float)(lowest + 255 - zero));
-    const f32v multiplier = f32_set1(result->out_multiplier);
+    const f32v multiplier = f32_set1(result.out_multiplier);
     const i32v offset = i32_set1(zero);
     uint8_t *to = (uint8_t *)job->c + (ptrdiff_t)part->first_row * job->c_row + part->first_column;
 #define LOOP(activation)                                                                                               \
-    for (size_t i = 0; i < part->rows; i++, from += part->row, to += job->c_row)                                       \
-        for (size_t j = 0; j < part->columns; j += f32_LANES) {                                                        \
-            const size_t left = part->columns - j;                                                                     \
-            const f32v real = int8_real(result, part->first_column + j, left, i32_load(from + j), activation);         \
+    for (size_t i = 0; i < rows; i++, from += row, to += to_row)                                                       \
+        for (size_t j = 0; j < columns; j += f32_LANES) {                                                              \
+            const size_t left = columns - j;                                                                           \
+            const f32v real = int8_real(&result, first + j, left, i32_load(from + j), activation);                     \
             const f32v scaled = f32_mul(real, multiplier);                                                             \
             const i32v q = i32_add(i32_round(f32_min(f32_max(scaled, low), high)), offset);                            \
             if (left < f32_LANES)                                                                                      \

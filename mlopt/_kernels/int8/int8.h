@@ -38,9 +38,11 @@
  *                   layers for one sample, each f((sum of bytes + start) scale + shift): the inputs of the first become
  *                   bytes, the outputs of each those of the next.  A dynamic layer takes the scale of its inputs from
  *                   their range, 0 included, as ONNX's DynamicQuantizeLinear does.  The results are those of
- *                   chain_inputs and gemm.
+ *                   chain_inputs and gemm, or chain_ranges, gemm and chain_reals.
  *   chain_inputs    real numbers to bytes, as a layer that is not dynamic takes them: round(x multiplier) + zero,
  *                   saturated, a NaN being 0
+ *   chain_ranges    the same for a dynamic layer, row by row: zero points and what a unit is worth as well
+ *   chain_reals     f(sum (unit of the row * weight_scale) + shift), in place of the sums
  *
  *   limit_int8      n multiply-adds, rounded down to a multiple of MLOPT_INT8_LIMIT_STEP, as chains of 32-bit sums:
  *                   every chain begins at its accumulator's number (0 to 11) and adds x[0] y[0] + ... + x[3] y[3] at

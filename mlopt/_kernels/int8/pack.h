@@ -21,16 +21,28 @@ MLOPT_INLINE void int8_put(const int8_panels *to, size_t column, i32v four)
     i32_store(sum, i32_dot(i32_load(sum), u8_split(i32_set1(0x01010101)), s8_split(four)));
 }
 
-/* Whole fours of k, rows contiguous, up to four panels side by side: line by line of B. */
-static void int8_pack_lines(size_t fours, size_t columns, const uint8_t *b, ptrdiff_t b_row, i32v flip,
-                            const int8_panels *panels)
+/* Whole fours of k, rows contiguous: line by line of B.  Inlined with constant columns for four panels side by side,
+ * which are whole cache lines. */
+MLOPT_INLINE void int8_lines(size_t fours, const size_t columns, const uint8_t *b, ptrdiff_t b_row, i32v flip,
+                             const int8_panels *panels)
 {
     int8_panels to = *panels;
     for (size_t p = 0; p < fours; p++, b += 4 * b_row, to.at += 4 * TILE_COLUMNS) {
+        MLOPT_UNROLL_FULLY
         for (size_t line = 0; line < columns; line += 64)
             for (int r = 0; r < 4; r++)
                 __builtin_prefetch(b + (INT8_PACK_AHEAD + r) * b_row + line);
-        for (size_t j = 0; j < columns; j += f32_LANES) {
+        size_t j = 0;
+        MLOPT_UNROLL_FULLY
+        for (; j + 4 * f32_LANES <= columns; j += 4 * f32_LANES) {
+            const uint8_t *const at = b + j;
+            i32v fours_of[4];
+            i32_interleave_four(at, at + b_row, at + 2 * b_row, at + 3 * b_row, fours_of);
+            MLOPT_UNROLL_FULLY
+            for (size_t v = 0; v < 4; v++)
+                int8_put(&to, j + v * f32_LANES, i32_xor(fours_of[v], flip));
+        }
+        for (; j < columns; j += f32_LANES) {
             const uint8_t *const at = b + j;
             const size_t left = columns - j;
             const i32v four = left < f32_LANES
@@ -39,6 +51,15 @@ static void int8_pack_lines(size_t fours, size_t columns, const uint8_t *b, ptrd
             int8_put(&to, j, i32_xor(four, flip));
         }
     }
+}
+
+static void int8_pack_lines(size_t fours, size_t columns, const uint8_t *b, ptrdiff_t b_row, i32v flip,
+                            const int8_panels *panels)
+{
+    if (columns == 4 * TILE_COLUMNS)
+        int8_lines(fours, 4 * TILE_COLUMNS, b, b_row, flip, panels);
+    else
+        int8_lines(fours, columns, b, b_row, flip, panels);
 }
 
 /* A vector of columns that are contiguous along k, from `column` on: blocks of as many fours as lanes are transposed.

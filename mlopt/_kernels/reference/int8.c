@@ -3,6 +3,8 @@
 
 #include "../int8/int8.h"
 
+#include <string.h>
+
 int32_t MLOPT_SYMBOL(limit_int8, s8)(size_t n, const uint8_t *x, const int8_t *y)
 {
     const size_t steps = n / MLOPT_INT8_LIMIT_STEP;
@@ -38,7 +40,7 @@ static float activated(float x, mlopt_activation activation)
 {
     switch (activation) {
     case MLOPT_RELU:
-        return x <= 0 ? 0 : x;
+        return isless(x, 0) ? 0 : x;
     case MLOPT_TANH:
         return tanhf(x);
     case MLOPT_SIGMOID:
@@ -105,22 +107,31 @@ static uint8_t as_byte(float x, float multiplier, int32_t zero)
     return (uint8_t)((int32_t)nearbyintf(x) + zero);
 }
 
+/* The bytes of inputs by their own range; returns their zero point. */
+static int32_t by_range(size_t n, const float *x, uint8_t *bytes, float *unit)
+{
+    float low = 0, high = 0, multiplier;
+    for (size_t i = 0; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    const int32_t zero = mlopt_int8_range(low, high, &multiplier, unit);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = as_byte(x[i], multiplier, zero);
+    return zero;
+}
+
 /* A step is a layer. */
 static void run_layer(const mlopt_int8_step *step, const float *x, float *out)
 {
     const mlopt_int8_layer *const l = step->layer;
-    float multiplier = l->multiplier, scale = 1;
+    float scale = 1;
     int32_t zero = l->zero;
-    if (l->dynamic) {
-        float low = 0, high = 0;
-        for (size_t i = 0; i < l->inputs; i++) {
-            low = x[i] < low ? x[i] : low;
-            high = x[i] > high ? x[i] : high;
-        }
-        zero = mlopt_int8_range(low, high, &multiplier, &scale);
-    }
-    for (size_t i = 0; i < l->inputs; i++)
-        l->bytes[i] = as_byte(x[i], multiplier, zero);
+    if (l->dynamic)
+        zero = by_range(l->inputs, x, l->bytes, &scale);
+    else
+        for (size_t i = 0; i < l->inputs; i++)
+            l->bytes[i] = as_byte(x[i], l->multiplier, zero);
     for (size_t j = 0; j < l->outputs; j++) {
         uint32_t sum = l->dynamic ? 0 : (uint32_t)l->start[j];
         for (size_t p = 0; p < l->inputs; p++)
@@ -145,6 +156,27 @@ void MLOPT_SYMBOL(chain_run, s8)(size_t count, const mlopt_int8_step *steps, con
 {
     for (size_t i = 0; i < count; i++)
         steps[i].run(steps + i, steps[i].x ? steps[i].x : x, steps[i].out ? steps[i].out : out);
+}
+
+void MLOPT_SYMBOL(chain_ranges, s8)(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                    uint8_t *out, size_t out_row, int32_t *zeros, float *units)
+{
+    for (size_t i = 0; i < rows; i++)
+        zeros[i] = by_range(layer->inputs, x + i * x_row, out + i * out_row, units + i);
+}
+
+void MLOPT_SYMBOL(chain_reals, s8)(size_t rows, const mlopt_int8_layer *layer, const float *units, void *sums,
+                                   size_t sums_row)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < layer->outputs; j++) {
+            char *const at = (char *)sums + 4 * (i * sums_row + j);
+            int32_t sum;
+            memcpy(&sum, at, 4);
+            const float unit = units[i] * layer->weight_scale[j];
+            const float x = activated((float)sum * unit + layer->shift[j], layer->activation);
+            memcpy(at, &x, 4);
+        }
 }
 
 void MLOPT_SYMBOL(chain_inputs, s8)(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,

@@ -7,11 +7,13 @@
  *   i32_spread(p)                the four bytes at p in every lane
  *   i32_load_bytes(p) i32_load_bytes_first(p, n)     4 f32_LANES bytes, or the first n of them and 0
  *   i32_xor                      bit by bit
+ *   i32_opaque(v) u8_opaque(u)   the same, but the compiler cannot know it and keeps it in a register of its own
  *   i32_widen_u8 i32_widen_s8 (p), with _first (p, n)    f32_LANES bytes, each to a lane
  *   i32_narrow(p, v), with _first (p, n, v)          the lowest byte of every lane
  *   i32_interleave(p, q, r, s)   the bytes p[i], q[i], r[i], s[i] in lane i; with _first (p, q, r, s, n)
  *   i32_narrow_four(p, a, b, c, d)    the lowest bytes of four vectors, one behind the other
  *   i32_min i32_max              of signed numbers
+ *   i32_interleave_four(p, q, r, s, v)    the same for 4 f32_LANES bytes of each, in four vectors
  *   f32_of_i32                   to the nearest float, ties to even
  *   i32_round                    the nearest integer, ties to even, for |x| < 2^22
  *   u8_operand u8_split(v)       what i32_dot wants of four unsigned bytes a lane
@@ -48,6 +50,11 @@ MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return _mm512_mullo_epi32(a, b); }
 MLOPT_INLINE i32v i32_min(i32v a, i32v b) { return _mm512_min_epi32(a, b); }
 MLOPT_INLINE i32v i32_max(i32v a, i32v b) { return _mm512_max_epi32(a, b); }
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return _mm512_xor_si512(a, b); }
+MLOPT_INLINE i32v i32_opaque(i32v v)
+{
+    __asm__("" : "+v"(v));
+    return v;
+}
 MLOPT_INLINE i32v i32_load_bytes(const void *p) { return _mm512_loadu_si512(p); }
 MLOPT_INLINE i32v i32_load_bytes_first(const void *p, size_t n)
 {
@@ -90,6 +97,20 @@ MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const
     return i32_interleaved(i32_sixteen_first(p, n), i32_sixteen_first(q, n), i32_sixteen_first(r, n),
                            i32_sixteen_first(s, n));
 }
+MLOPT_INLINE void i32_interleave_four(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, i32v *v)
+{
+    const i32v a = i32_load_bytes(p), b = i32_load_bytes(q), c = i32_load_bytes(r), d = i32_load_bytes(s);
+    const i32v ab = _mm512_unpacklo_epi8(a, b), cd = _mm512_unpacklo_epi8(c, d);
+    const i32v ab_high = _mm512_unpackhi_epi8(a, b), cd_high = _mm512_unpackhi_epi8(c, d);
+    /* each quarter holds four columns of every sixteen */
+    f32v columns[4];
+    f32_transpose_quarters(f32_from_int(_mm512_unpacklo_epi16(ab, cd)), f32_from_int(_mm512_unpackhi_epi16(ab, cd)),
+                           f32_from_int(_mm512_unpacklo_epi16(ab_high, cd_high)),
+                           f32_from_int(_mm512_unpackhi_epi16(ab_high, cd_high)), columns, 1);
+    MLOPT_UNROLL_FULLY
+    for (int i = 0; i < 4; i++)
+        v[i] = f32_as_int(columns[i]);
+}
 MLOPT_INLINE f32v f32_of_i32(i32v v) { return _mm512_cvtepi32_ps(v); }
 MLOPT_INLINE i32v i32_round(f32v v)
 {
@@ -100,6 +121,7 @@ MLOPT_INLINE i32v i32_round(f32v v)
 typedef i32v u8_operand;
 typedef i32v s8_operand;
 MLOPT_INLINE u8_operand u8_split(i32v v) { return v; }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return i32_opaque(u); }
 MLOPT_INLINE s8_operand s8_split(i32v v) { return v; }
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s) { return _mm512_dpbusd_epi32(c, u, s); }
 #else
@@ -112,6 +134,7 @@ MLOPT_INLINE u8_operand u8_split(i32v v)
 {
     return (u8_operand){_mm512_and_si512(v, _mm512_set1_epi16(0xff)), _mm512_srli_epi16(v, 8)};
 }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return (u8_operand){i32_opaque(u.even), i32_opaque(u.odd)}; }
 MLOPT_INLINE s8_operand s8_split(i32v v)
 {
     return (s8_operand){_mm512_srai_epi16(_mm512_slli_epi16(v, 8), 8), _mm512_srai_epi16(v, 8)};
@@ -145,6 +168,11 @@ MLOPT_INLINE i32v i32_mul(i32v a, i32v b) { return _mm256_mullo_epi32(a, b); }
 MLOPT_INLINE i32v i32_min(i32v a, i32v b) { return _mm256_min_epi32(a, b); }
 MLOPT_INLINE i32v i32_max(i32v a, i32v b) { return _mm256_max_epi32(a, b); }
 MLOPT_INLINE i32v i32_xor(i32v a, i32v b) { return _mm256_xor_si256(a, b); }
+MLOPT_INLINE i32v i32_opaque(i32v v)
+{
+    __asm__("" : "+x"(v));
+    return v;
+}
 MLOPT_INLINE i32v i32_load_bytes(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 MLOPT_INLINE i32v i32_load_bytes_first(const void *p, size_t n)
 {
@@ -194,6 +222,19 @@ MLOPT_INLINE i32v i32_interleave_first(const uint8_t *p, const uint8_t *q, const
 {
     return i32_interleaved(i32_eight_first(p, n), i32_eight_first(q, n), i32_eight_first(r, n), i32_eight_first(s, n));
 }
+MLOPT_INLINE void i32_interleave_four(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, i32v *v)
+{
+    const i32v a = i32_load_bytes(p), b = i32_load_bytes(q), c = i32_load_bytes(r), d = i32_load_bytes(s);
+    const i32v ab = _mm256_unpacklo_epi8(a, b), cd = _mm256_unpacklo_epi8(c, d);
+    const i32v ab_high = _mm256_unpackhi_epi8(a, b), cd_high = _mm256_unpackhi_epi8(c, d);
+    /* each half holds four columns of every sixteen */
+    const i32v first = _mm256_unpacklo_epi16(ab, cd), second = _mm256_unpackhi_epi16(ab, cd);
+    const i32v third = _mm256_unpacklo_epi16(ab_high, cd_high), fourth = _mm256_unpackhi_epi16(ab_high, cd_high);
+    v[0] = _mm256_permute2x128_si256(first, second, 0x20);
+    v[1] = _mm256_permute2x128_si256(third, fourth, 0x20);
+    v[2] = _mm256_permute2x128_si256(first, second, 0x31);
+    v[3] = _mm256_permute2x128_si256(third, fourth, 0x31);
+}
 MLOPT_INLINE f32v f32_of_i32(i32v v) { return _mm256_cvtepi32_ps(v); }
 MLOPT_INLINE i32v i32_round(f32v v)
 {
@@ -204,6 +245,7 @@ MLOPT_INLINE i32v i32_round(f32v v)
 typedef i32v u8_operand;
 typedef i32v s8_operand;
 MLOPT_INLINE u8_operand u8_split(i32v v) { return v; }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return i32_opaque(u); }
 MLOPT_INLINE s8_operand s8_split(i32v v) { return v; }
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s) { return _mm256_dpbusd_avx_epi32(c, u, s); }
 #else
@@ -216,13 +258,15 @@ MLOPT_INLINE u8_operand u8_split(i32v v)
 {
     return (u8_operand){_mm256_and_si256(v, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(v, 8)};
 }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return (u8_operand){i32_opaque(u.even), i32_opaque(u.odd)}; }
 MLOPT_INLINE s8_operand s8_split(i32v v)
 {
     return (s8_operand){_mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8), _mm256_srai_epi16(v, 8)};
 }
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s)
 {
-    c = _mm256_add_epi32(c, _mm256_madd_epi16(u.even, s.even));
+    /* one product after the other: the sum of both would want a register that a tile does not leave */
+    c = i32_opaque(_mm256_add_epi32(c, _mm256_madd_epi16(u.even, s.even)));
     return _mm256_add_epi32(c, _mm256_madd_epi16(u.odd, s.odd));
 }
 #endif
@@ -239,6 +283,12 @@ MLOPT_INLINE i32v i32_load(const int32_t *p)
     return v;
 }
 MLOPT_INLINE void i32_store(int32_t *p, i32v v) { memcpy(p, &v, sizeof v); }
+/* through memory: the vector may be wider than a register */
+MLOPT_INLINE i32v i32_opaque(i32v v)
+{
+    __asm__("" : "+m"(v));
+    return v;
+}
 MLOPT_INLINE i32v i32_load_bytes(const void *p)
 {
     i32v v;
@@ -302,6 +352,11 @@ MLOPT_INLINE i32v i32_interleave(const uint8_t *p, const uint8_t *q, const uint8
 {
     return i32_interleave_first(p, q, r, s, f32_LANES);
 }
+MLOPT_INLINE void i32_interleave_four(const uint8_t *p, const uint8_t *q, const uint8_t *r, const uint8_t *s, i32v *v)
+{
+    for (int i = 0; i < 4; i++, p += f32_LANES, q += f32_LANES, r += f32_LANES, s += f32_LANES)
+        v[i] = i32_interleave(p, q, r, s);
+}
 MLOPT_INLINE f32v f32_of_i32(i32v v)
 {
     float lanes[f32_LANES];
@@ -319,6 +374,7 @@ MLOPT_INLINE i32v i32_round(f32v v)
 typedef i32v u8_operand;
 typedef i32v s8_operand;
 MLOPT_INLINE u8_operand u8_split(i32v v) { return v; }
+MLOPT_INLINE u8_operand u8_opaque(u8_operand u) { return i32_opaque(u); }
 MLOPT_INLINE s8_operand s8_split(i32v v) { return v; }
 /* byte after byte: the compiler finds the narrow multiplications where there are any */
 MLOPT_INLINE i32v i32_dot(i32v c, u8_operand u, s8_operand s)

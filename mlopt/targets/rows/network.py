@@ -15,9 +15,11 @@ from mlopt.targets.measure import calls, latencies
 from mlopt.targets.memory import aligned, aligned_copy
 from mlopt.targets.result import MEASURED, Row
 from mlopt.targets.rows.matmul import on_reference
-from mlopt.targets.serving_loop import measure_bound, parameter_bytes
+from mlopt.targets.serving_loop import measure_bound, measure_quantized, parameter_bytes
 
 SMALL = (100, 50, 10)
+# From weights of some cache lines to such as no cache holds.
+QUANTIZED = [SMALL, *((width, width, width) for width in (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096))]
 # Shapes drawn at random, whose weights fit the first-level cache; nothing in the library knows them.
 SHAPES, FEWEST_BYTES, MOST_BYTES = 20, 8 * 1024, 32 * 1024
 
@@ -142,7 +144,27 @@ def measure_inference(row: Row, options: Options) -> None:
         )
         row.metrics[f"{name}_p99"], row.metrics[f"{name}_p999"] = times.p99, times.p999
     row.metrics["ours_over_bound"] = rounds.ratio(OURS, of="variant bound").median
-    row.notes.append("int8 inference is not in this version")
+    (quantized,) = measure_quantized([SMALL], options.seconds / 2)
+    row.metrics["int8"] = quantized["int8"]
+    row.figures["int8, bound call in a process of its own"] = quantized["int8"]
+
+
+def measure_inference_int8(row: Row, options: Options) -> None:
+    """The bound call in int8 against float32, from weights in the first-level cache to those in memory."""
+    results = measure_quantized(QUANTIZED, options.seconds / 5)
+    for result in results:
+        row.details.append(
+            {
+                "widths": "-".join(map(str, result["widths"])),
+                "float32 KB": parameter_bytes(result["widths"]) / 1024,
+                "float32 µs": result["float32"] * 1e6,
+                "int8 µs": result["int8"] * 1e6,
+                "float32 / int8": result["ratio"],
+            }
+        )
+    ratios = [result["ratio"] for result in results]
+    row.status = MEASURED
+    row.metrics["worst_ratio"], row.metrics["median_ratio"] = min(ratios), float(np.median(ratios))
 
 
 def random_shapes(seed: int = 20) -> list[tuple[int, ...]]:
