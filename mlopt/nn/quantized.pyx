@@ -109,6 +109,8 @@ cdef class QuantizedMLP:
         self.quantized_layers = tuple(layers)
         if not self.quantized_layers:
             raise ValueError("layers must hold at least one layer, got none")
+        if len(self.quantized_layers) > MOST_LAYERS:
+            raise ValueError(f"layers must hold at most {MOST_LAYERS} layers, got {len(self.quantized_layers)}")
         if mode not in ("static", "dynamic"):
             raise ValueError(f"mode={mode!r} is not one of: static, dynamic")
         for i, (layer, after) in enumerate(pairwise(self.quantized_layers)):

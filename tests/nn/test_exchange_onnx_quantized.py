@@ -688,8 +688,18 @@ def test_dynamic_zero_points_that_do_not_fit():
 
 def test_too_many_layers():
     layer = QuantizedLayer(np.eye(2, dtype=np.int8), 1.0, [0, 0], "relu", 1.0, 0)
-    with pytest.raises(ValueError, match="at most 64"):
-        from_onnx(to_onnx(QuantizedMLP([layer] * 65, output="relu")))
+    most = QuantizedMLP([layer] * 64, output="relu")
+    same_model(most, from_onnx(to_onnx(most)))
+    with pytest.raises(ValueError, match="layers must hold at most 64 layers, got 65"):
+        QuantizedMLP([layer] * 65, output="relu")
+    graph = Graph()
+    weights = graph.weights(np.eye(2, dtype=np.int8), 1.0)
+    data = "input"
+    for _ in range(65):
+        graph.value = data
+        data = graph.node("MatMul", graph.rounding(1, 128), weights)
+    with pytest.raises(ValueError, match="has 65 dense layers, at most 64"):
+        from_onnx(graph.proto(2))
 
 
 def test_it_cannot_be_trained():
