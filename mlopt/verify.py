@@ -15,12 +15,16 @@ from numpy.typing import NDArray
 import mlopt
 from mlopt._kernels.register import Kernel, available_tiers, kernel_report
 from mlopt.features import FeatureExtractor
+from mlopt.linalg import PackedInt8Matrix, matmul_int8
 from mlopt.memory import empty_aligned
 from mlopt.nn import MLP
 
 __all__ = ["Verdict", "verify"]
 
-DTYPES: dict[str, np.dtype[Any]] = {"f32": np.dtype(np.float32), "f64": np.dtype(np.float64)}
+# bf16: products of float32 numbers, which are rounded on the way
+DTYPES: dict[str, np.dtype[Any]] = {
+    "f32": np.dtype(np.float32), "f64": np.dtype(np.float64), "bf16": np.dtype(np.float32),
+}  # fmt: skip
 SIZES = (1, 5, 16, 63, 257, 1024, 4099)
 
 
@@ -29,7 +33,7 @@ class Problem:
     """One call of a kernel: what goes in, where the results are, and how far they may differ."""
 
     dims: tuple[int, ...]
-    operands: list[NDArray[Any]]
+    operands: list[Any]  # arrays, or None
     outputs: tuple[int, ...] = ()  # which operands are written
     returned: int = 0  # how many numbers the kernel returns
     number: float = 1.0
@@ -100,6 +104,19 @@ def _gemm(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     return Problem((m, columns, terms), [a, b, c, workspace], outputs=(2,), scale=lambda: [size.ravel()])
 
 
+def _product(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    problem = _gemm(n, draw)
+    return Problem(problem.dims, [*problem.operands, None], problem.outputs, scale=problem.scale)
+
+
+def _rounding(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    return Problem((n,), [draw(n), np.empty(n, np.uint16)], outputs=(1,))
+
+
+def _widening(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    return Problem((n,), [draw(n).view(np.uint16)[::2].copy(), np.empty(n, np.float32)], outputs=(1,))
+
+
 def _matrix_sum(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     x, y = draw(5 * n), draw(5 * n)
     return Problem((5, n, n % 2), [x, y, np.empty_like(x)], outputs=(2,))
@@ -130,7 +147,8 @@ GEMM_WORKSPACE = 2 << 20  # bytes; for the blocks that invoke.h calls with
 SIGNATURES = {
     "unary": _unary, "binary": _binary, "ternary": _ternary, "row": _row, "axpy": _axpy, "scale": _scale,
     "reduce": _reduce, "argreduce": _reduce, "dot": _dot, "moments": _moments,
-    "gemm": _gemm, "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
+    "gemm": _gemm, "product": _product, "rounding": _rounding, "widening": _widening,
+    "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
 }  # fmt: skip
 # kernels whose domain is not the whole line
 DOMAINS = {"log": _positive, "sqrt": _positive}
@@ -152,7 +170,7 @@ class Verdict:
 
 
 def _call(row: dict[str, Any], tier: str, problem: Problem) -> list[NDArray[Any]]:
-    operands = [operand.copy() for operand in problem.operands]
+    operands = [None if operand is None else operand.copy() for operand in problem.operands]
     returned = Kernel(row["name"], row["type"], tier)(problem.dims, *operands, number=problem.number)
     return [operands[i] for i in problem.outputs] + [np.asarray(value) for value in returned[: problem.returned]]
 
@@ -190,6 +208,34 @@ def _network(kind: str, seed: int) -> list[NDArray[Any]]:
     return results
 
 
+def _products_of_bytes(kind: str, seed: int) -> list[NDArray[Any]]:
+    """Exact sums, and what is made of them, of signed and unsigned bytes with and without zero points."""
+    del kind
+    rng = np.random.default_rng(seed)
+    results = []
+    for m, n, k in ((1, 1, 1), (1, 97, 65), (9, 49, 130), (67, 200, 257)):
+        for a_type, b_type in (("uint8", "int8"), ("int8", "uint8")):
+            a = rng.integers(0, 256, (m, k)).astype(np.uint8).view(a_type)
+            b = rng.integers(0, 256, (k, n)).astype(np.uint8).view(b_type)
+            zeros: dict[str, Any] = {"a_zero_point": 3, "b_zero_point": rng.integers(0, 128, n)}
+            scale, bias = rng.uniform(1e-5, 1e-4, n).astype(np.float32), rng.normal(size=n).astype(np.float32)
+            real: dict[str, Any] = {"scale": scale, "bias": bias, "activation": "relu"}
+            results += [matmul_int8(a, b), matmul_int8(a, b, **zeros), matmul_int8(a, b, **real, **zeros)]
+            results.append(matmul_int8(a, PackedInt8Matrix(b), **real, out_dtype="int8", out_scale=0.05))
+    return [result.astype(np.float32) if result.dtype == np.int8 else result for result in results]
+
+
+def _quantized_network(kind: str, seed: int) -> list[NDArray[Any]]:
+    """Forecasts of networks of bytes, static and dynamic ones, of single samples and of a batch."""
+    dtype = DTYPES[kind]
+    x = np.random.default_rng(seed).normal(size=(33, 21)).astype(dtype)
+    relu = MLP([21, 115, 18, 5], rng=seed)
+    results = []
+    for model in (relu.quantize(x), relu.quantize(mode="dynamic"), MLP([21, 5], output="tanh", rng=seed).quantize(x)):
+        results += [model.predict(x), *(model.predict(sample) for sample in x[:3])]
+    return results
+
+
 def _features(kind: str, seed: int) -> list[NDArray[Any]]:
     """The default features of a random walk."""
     del kind
@@ -216,6 +262,8 @@ class Whole:
 WHOLES = (
     Whole("nn", "MLP", "f32", _network, 4096),
     Whole("nn", "MLP", "f64", _network, 4096),
+    Whole("int8", "matmul_int8", "f32", _products_of_bytes, 0),
+    Whole("int8", "QuantizedMLP", "f32", _quantized_network, 4),
     Whole("features", "FeatureExtractor", "f64", _features, 4096),
 )
 

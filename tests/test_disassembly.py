@@ -24,7 +24,7 @@ SUFFIX = re.compile(r"_(" + "|".join(TIERS) + r")(\.\w+)*$")
 AVX = re.compile(r"^(v(?!err|erw|erb)|bzhi|mulx|pdep|pext|rorx|sarx|shlx|shrx|andn$|movbe)")
 AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])\b|%k[0-7]|\{%k[0-7]\}")
 INSTRUCTION = re.compile(r"^\s*([0-9a-f]+):\t(?:\{\w+\} )?(\S+)\s*(.*)$")  # after {vex}, where that is said
-PRODUCTS = ("vfm", "vpdp", "vpmadd")
+PRODUCTS = ("vfm", "vpdp", "vpmadd", "vdpbf16")
 FUNCTION = re.compile(r"^([0-9a-f]+) <(.+)>:$")
 
 
@@ -130,6 +130,24 @@ def test_the_loop_of_the_product(core_functions, tier, tile, register, accumulat
     assert not stores
 
 
+@pytest.mark.parametrize("order", ["BY_ROWS", "BY_COLUMNS"])
+def test_the_loop_of_the_product_of_bfloat16(core_functions, order):
+    name = f"mlopt_tile_8x3_{order}_bf16_avx512_bf16"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    if not any(tier["name"] == "avx512_bf16" and tier["built"] for tier in core.tier_report()):
+        pytest.skip("the compiler knows no VDPBF16PS")
+    assert instructions, f"{name} is not there"
+    loop = innermost_loop(instructions)
+    products = [o for _, m, o in loop if m == "vdpbf16ps" and "zmm" in o]
+    assert products, f"no vdpbf16ps in the loop of {name}"
+    assert len(products) % 24 == 0, len(products)
+    assert len({o.split(",")[-1] for o in products}) == 24, "an accumulator has no register of its own"
+    spills = [f"{m} {o}" for _, m, o in loop if "zmm" in o and re.search(r"\(%r[sb]p", o)]
+    stores = [f"{m} {o}" for _, m, o in loop if "zmm" in o and o.endswith(")")]
+    assert not spills
+    assert not stores
+
+
 @pytest.mark.parametrize(("type", "letter", "lanes"), [("f32", "s", 16), ("f64", "d", 8)])
 @pytest.mark.parametrize("vectors", range(1, 9))
 def test_the_loop_of_a_packed_layer(core_functions, type, letter, lanes, vectors):
@@ -198,3 +216,16 @@ def test_the_limit_loop_of_bytes(core_functions, tier, product, products):
     if product == "vpdpbusd":
         assert not spills(loop)
         assert len(loop) <= products + 3, "moves between the products"
+
+
+@pytest.mark.parametrize(("vectors", "sets"), [(1, 8), (2, 4), (3, 4), (4, 2), (5, 2), (6, 2)])
+def test_the_loop_of_a_chain_of_bytes(core_functions, vectors, sets):
+    name = f"mlopt_chain_vectors_{vectors}_s8_avx512_vnni"
+    instructions = next((body for function, body in core_functions if function == name), None)
+    if instructions is None:
+        pytest.skip("the compiler does not know avx512_vnni")
+    loop = innermost_loop(instructions)
+    products = [o for _, m, o in loop if m == "vpdpbusd" and "zmm" in o]
+    assert len(products) == vectors * sets, "a product for every vector of every step"
+    assert len({o.split(",")[-1] for o in products}) == vectors * sets, "a sum has no register of its own"
+    assert not spills(instructions)

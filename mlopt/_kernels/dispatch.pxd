@@ -1,5 +1,5 @@
 # The C side of the dispatcher, declared for Cython: tables, register, processor.
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint32_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t
 
 
 cdef extern from "cpu.h" nogil:
@@ -181,6 +181,34 @@ cdef extern from "signatures.h" nogil:
     ctypedef void mlopt_int8_ranges_s8(size_t, const mlopt_int8_layer *, const float *, size_t, uint8_t *, size_t,
                                        int32_t *, float *) noexcept
     ctypedef void mlopt_int8_reals_s8(size_t, const mlopt_int8_layer *, const float *, void *, size_t) noexcept
+    # bf16
+    ctypedef struct mlopt_gemm_finish_f32:
+        pass
+    ctypedef struct mlopt_gemm_job_bf16:
+        size_t m
+        size_t n
+        size_t k
+        const void *a
+        ptrdiff_t a_row
+        ptrdiff_t a_column
+        const void *b
+        ptrdiff_t b_row
+        ptrdiff_t b_column
+        void *c
+        ptrdiff_t c_row
+        ptrdiff_t c_column
+        int a_short
+        int b_short
+        int c_short
+        int accumulate
+        const mlopt_gemm_blocks *blocks
+        void *workspace
+        const uint16_t *packed
+        size_t packed_columns
+        size_t packed_first
+    ctypedef void mlopt_product_bf16(const mlopt_gemm_job_bf16 *, const mlopt_gemm_finish_f32 *) noexcept
+    ctypedef size_t mlopt_product_pack_bf16(const mlopt_gemm_blocks *, size_t k, size_t n, const void *b, int b_short,
+                                            ptrdiff_t b_row, ptrdiff_t b_column, uint16_t *packed) noexcept
 
     # strassen
     ctypedef struct mlopt_matrix_f32:
@@ -210,6 +238,11 @@ cdef extern from "gemm/gemm.h" nogil:
 cdef extern from "int8/int8.h" nogil:
     size_t mlopt_int8_workspace_bytes(const mlopt_gemm_blocks *, mlopt_int8_kind, size_t m, size_t n, size_t k)
     size_t mlopt_int8_packed_bytes(size_t k, size_t packed_columns)
+
+
+cdef extern from "bf16/bf16.h" nogil:
+    size_t mlopt_bf16_packed_elements(size_t k, size_t n)
+    size_t mlopt_bf16_workspace_bytes(const mlopt_gemm_blocks *, size_t m, size_t n, size_t k, bint any_c)
 
 
 cdef extern from "dispatch.h" nogil:
@@ -254,6 +287,9 @@ cdef extern from "dispatch.h" nogil:
         mlopt_int8_inputs_s8 *chain_inputs_s8
         mlopt_int8_ranges_s8 *chain_ranges_s8
         mlopt_int8_reals_s8 *chain_reals_s8
+        # bf16
+        mlopt_product_bf16 *gemm_bf16
+        mlopt_product_pack_bf16 *gemm_pack_bf16
         # strassen
         mlopt_matrix_sum_f32 *matrix_add_f32
         mlopt_matrix_sum_f64 *matrix_add_f64

@@ -102,7 +102,38 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
            (n, (const void *)p[0], (const void *)p[1], step[1], (void *)p[2], step[2], (void *)p[3], (void *)p[4]))    \
     INVOKE(int8_reals, s8, (n, (const void *)p[0], (const void *)p[1], p[2], step[2]))                                 \
     INVOKE_RESULT(limit_int8, s8, (n, (const uint8_t *)p[0], p[1]))                                                    \
-    INVOKE_RESULT(limit_bf16, bf16, (n, p[0], p[1]))
+    INVOKE_RESULT(limit_bf16, bf16, (n, p[0], p[1]))                                                                   \
+    /* as gemm, of float32 operands: dims m, n, k; the fourth operand is the workspace, 64-byte aligned */             \
+    INVOKE(product, bf16,                                                                                              \
+           (&(mlopt_gemm_job_bf16){n,                                                                                  \
+                                   m,                                                                                  \
+                                   c->dims[2],                                                                         \
+                                   p[0],                                                                               \
+                                   (ptrdiff_t)c->dims[2],                                                              \
+                                   1,                                                                                  \
+                                   p[1],                                                                               \
+                                   (ptrdiff_t)m,                                                                       \
+                                   1,                                                                                  \
+                                   p[2],                                                                               \
+                                   (ptrdiff_t)m,                                                                       \
+                                   1,                                                                                  \
+                                   0,                                                                                  \
+                                   0,                                                                                  \
+                                   0,                                                                                  \
+                                   0,                                                                                  \
+                                   &mlopt_invoke_blocks,                                                               \
+                                   p[3],                                                                               \
+                                   NULL,                                                                               \
+                                   0,                                                                                  \
+                                   0},                                                                                 \
+            (const void *)p[4]))                                                                                       \
+    /* dims k, n; the step of the second operand is B's kind: 1 for bfloat16 */                                        \
+    INVOKE_RESULT(product_pack, bf16, (&mlopt_invoke_blocks, n, m, p[0], (int)step[1], (ptrdiff_t)m, 1, p[1]))         \
+    INVOKE(rounding, bf16, (n, (const float *)c->operands[0], p[1]))                                                   \
+    INVOKE(widening, bf16, (n, p[0], (float *)c->operands[1]))                                                         \
+    INVOKE(                                                                                                            \
+        rounding_rows, bf16,                                                                                           \
+        (n, m, (const float *)c->operands[0], (ptrdiff_t)step[0], p[1], (ptrdiff_t)step[1], (float *)c->operands[2]))
 
 /* float32 to bytes and back: the scale is c->number, or operand 1; whether bytes are signed is dims[2] */
 #define MLOPT_INVOCATIONS_BYTES                                                                                        \

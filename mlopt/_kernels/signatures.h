@@ -317,13 +317,40 @@ typedef void mlopt_int8_inputs_s8(size_t rows, const mlopt_int8_layer *layer, co
                                   uint8_t *out, size_t out_row);
 
 /* The same for a dynamic layer, each row by its own range: also its zero point, and what a unit of it is worth. */
-typedef void mlopt_int8_ranges_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row, uint8_t *out,
-                                  size_t out_row, int32_t *zeros, float *units);
+typedef void mlopt_int8_ranges_s8(size_t rows, const mlopt_int8_layer *layer, const float *x, size_t x_row,
+                                  uint8_t *out, size_t out_row, int32_t *zeros, float *units);
 /* sums (int32) of a dynamic layer's outputs to real numbers, in place */
 typedef void mlopt_int8_reals_s8(size_t rows, const mlopt_int8_layer *layer, const float *units, void *sums,
                                  size_t sums_row);
 
 /* bf16: bfloat16 as its 16 bits, products with float32 sums (bf16/bf16.h) */
 typedef float mlopt_limit_bf16_bf16(size_t n, const uint16_t *x, const uint16_t *y);
+/* C = A B, or C += A B, as mlopt_gemm_job_f32; the elements of an operand that is `short` are bfloat16, else float32 */
+typedef struct mlopt_gemm_job_bf16 {
+    size_t m, n, k;
+    const void *a;
+    ptrdiff_t a_row, a_column;
+    const void *b;
+    ptrdiff_t b_row, b_column;
+    void *c;
+    ptrdiff_t c_row, c_column;
+    int a_short, b_short, c_short;
+    int accumulate;
+    const mlopt_gemm_blocks *blocks;
+    void *workspace;
+    /* B packed by gemm_pack of the same tier and blocks, or NULL; columns of the whole of it, this B's first */
+    const uint16_t *packed;
+    size_t packed_columns, packed_first;
+} mlopt_gemm_job_bf16;
+/* finish: as in gemm_then, or NULL; of float32 */
+typedef void mlopt_product_bf16(const mlopt_gemm_job_bf16 *job, const mlopt_gemm_finish_f32 *finish);
+/* packs B, k x n; returns the columns of the packed form, of k elements each, k rounded up to an even number */
+typedef size_t mlopt_product_pack_bf16(const mlopt_gemm_blocks *blocks, size_t k, size_t n, const void *b, int b_short,
+                                       ptrdiff_t b_row, ptrdiff_t b_column, uint16_t *packed);
+typedef void mlopt_rounding_bf16(size_t n, const float *x, uint16_t *out);
+typedef void mlopt_widening_bf16(size_t n, const uint16_t *x, float *out);
+/* a matrix rounded; sums, unless NULL: the sums of its columns, before rounding, are added to them */
+typedef void mlopt_rounding_rows_bf16(size_t rows, size_t columns, const float *x, ptrdiff_t x_row, uint16_t *out,
+                                      ptrdiff_t out_row, float *sums);
 
 #endif

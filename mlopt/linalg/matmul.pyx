@@ -8,6 +8,7 @@ from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport mlopt_gemm_job_f32, mlopt_gemm_job_f64, mlopt_kernels
 from mlopt._kernels.flags cimport strassen_allowed
 from mlopt._kernels.threads cimport gemm_threads, team_run, team_size
+from mlopt.linalg.bf16 cimport bf16_product, is_bfloat16
 from mlopt.linalg.gemm cimport run_f32, run_f64
 from mlopt.linalg.operands cimport checked_threads, fits, folded, overlap
 from mlopt.linalg.packed cimport PackedMatrix, packed_product
@@ -205,6 +206,9 @@ cdef object general(a, b, out, threads):
     if foreign(a) or foreign(b) or (out is not None and not cnp.PyArray_CheckExact(out)):
         return np.matmul(a, b, out=out)
     a, b = np.asarray(a), np.asarray(b)
+    if is_bfloat16(a) and is_bfloat16(b):
+        product = bf16_product(a, b, out, threads)
+        return np.matmul(a, b, out=out) if product is None else product
     real = (np.dtype(np.float32), np.dtype(np.float64))
     native_a, native_b = a.dtype.newbyteorder("="), b.dtype.newbyteorder("=")
     if native_a not in real or native_b not in real or a.ndim == 0 or b.ndim == 0:
@@ -259,16 +263,16 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None, levels=None, c
     """Matrix product of two arrays.
 
     Vectors, matrices and stacks of matrices as in :func:`numpy.matmul`. Products of float32 and
-    float64 (and of the two, in float64) are computed by this library's kernels; every other type, and
-    every array that is not a plain ndarray, goes to NumPy's function.
+    float64 (and of the two, in float64) are computed by this library's kernels, and so are those of two arrays of
+    ``ml_dtypes.bfloat16``; every other type, and every array that is not a plain ndarray, goes to NumPy's function.
 
     Parameters
     ----------
     a, b : array_like
         The operands; not scalars. `b` may be a :class:`mlopt.linalg.PackedMatrix`.
     out : ndarray, optional
-        Where to store the result: writable, of the result's shape and dtype. It may overlap `a` and
-        `b`; the result is as if it did not, at the cost of a copy.
+        Where to store the result: writable, of the result's shape and dtype; for operands of bfloat16 also
+        float32. It may overlap `a` and `b`; the result is as if it did not, at the cost of a copy.
     method : {"auto", "gemm", "strassen"}, optional
         How to compute: ``"gemm"`` is the blocked product with the ordinary error bound. ``"strassen"`` is faster
         for large matrices, with a weaker bound, and spreads NaN and infinity; matrices with a side of at most 64
@@ -311,6 +315,10 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None, levels=None, c
     -----
     Each element of the result is within ``k * eps * sum(abs(a[i, :] * b[:, j]))`` of the exact one. NaN
     and infinities propagate as in a triple loop. The result does not depend on the number of threads.
+
+    Products of bfloat16 are added up in float32, within the same bound with float32's ``eps``, and rounded once to
+    bfloat16, the result's type, unless `out` is float32; denormal numbers may count as 0. (NumPy has no product of
+    its own for bfloat16 and returns float32.)
 
     With ``method="strassen"`` the bound is normwise: with `d` steps, the largest error is at most about
     ``(k / 2**d)**2 * 18**d * eps / 2 * abs(a).max() * abs(b).max()``; in practice it about doubles with each step. A

@@ -52,6 +52,12 @@ static inline size_t mlopt_lstm_together(size_t rows, size_t steps, int crew)
     return crew > 1 || some > steps ? steps : some;
 }
 
+/* In bfloat16 twice as many take the same memory. */
+static inline size_t mlopt_lstm_short_together(size_t rows, size_t steps, int crew)
+{
+    return mlopt_gemm_least(2 * mlopt_lstm_together(rows, steps, crew), steps);
+}
+
 /* For every layer h and c of a row, the state; behind them for one layer at a time h and c of gradients, the sums of
  * the gradients of gates, and these of the times that are computed together. */
 static inline size_t mlopt_lstm_carried_elements(const mlopt_lstm *lstm, size_t rows, size_t steps, int crew)
@@ -60,10 +66,33 @@ static inline size_t mlopt_lstm_carried_elements(const mlopt_lstm *lstm, size_t 
     return (2 * lstm->count + 2) * rows * lstm->hidden + gates * 4 * lstm->hidden;
 }
 
+/* In bfloat16 there are behind them the gradients of gates of some rows for each of the crew, and their sums over all
+ * times for every so many rows. */
+static inline size_t mlopt_lstm_short_elements(const mlopt_lstm *lstm, size_t rows, size_t steps, int crew)
+{
+    const size_t more = (size_t)crew * MLOPT_LSTM_PART + (rows + MLOPT_LSTM_PART - 1) / MLOPT_LSTM_PART;
+    return mlopt_lstm_carried_elements(lstm, rows, steps, crew) + more * 4 * lstm->hidden;
+}
+
 /* A layer's weights packed for the way back, with the columns that packing may add. */
 static inline size_t mlopt_lstm_packed_elements(const mlopt_lstm *lstm)
 {
     return (lstm->widest + MLOPT_GEMM_TILE_COLUMNS) * (4 * lstm->hidden + 16);
+}
+
+/* In bfloat16: of all layers for the way there, which one layer's for the way back may overwrite. */
+static inline size_t mlopt_lstm_short_packed_elements(const mlopt_lstm *lstm)
+{
+    size_t all = 0;
+    for (size_t l = 0; l < lstm->count; l++)
+        all += mlopt_bf16_packed_elements(lstm->layers[l].width, 4 * lstm->hidden);
+    return mlopt_gemm_most(all, mlopt_bf16_packed_elements(4 * lstm->hidden, lstm->widest));
+}
+
+static inline size_t mlopt_lstm_short_bytes(const mlopt_lstm *lstm, const mlopt_gemm_blocks *blocks, size_t rows)
+{
+    const size_t chunk = 2 * mlopt_gemm_most(MLOPT_LSTM_CHUNK, rows) + rows;
+    return mlopt_short_product_bytes(blocks, chunk, lstm->widest, 4 * lstm->hidden);
 }
 
 static inline size_t mlopt_lstm_product_bytes(const mlopt_lstm *lstm, const mlopt_gemm_blocks *blocks,
@@ -74,20 +103,40 @@ static inline size_t mlopt_lstm_product_bytes(const mlopt_lstm *lstm, const mlop
 }
 
 #define CALL(kernel) table->NN_JOIN(kernel##_, MLOPT_REAL)
-#define NETWORK(name) NN_JOIN(mlopt_network_##name##_, MLOPT_REAL)
-#define LSTM(name) NN_JOIN(mlopt_lstm_##name##_, MLOPT_REAL)
+#define NETWORK(name) NN_JOIN(mlopt_network_##name##_, MLOPT_FORM)
+#define LSTM(name) NN_JOIN(mlopt_lstm_##name##_, MLOPT_FORM)
 
 #define T float
 #define MLOPT_REAL f32
+#define MLOPT_FORM f32
+#include "lstm_pass.h"
+
+#include "lstm_parts.h"
+
+#include "lstm_body.h"
+#undef MLOPT_FORM
+
+#define MLOPT_FORM bf16
+#include "lstm_pass.h"
+
+#include "lstm_parts_bf16.h"
+
 #include "lstm_body.h"
 #undef T
 #undef MLOPT_REAL
+#undef MLOPT_FORM
 
 #define T double
 #define MLOPT_REAL f64
+#define MLOPT_FORM f64
+#include "lstm_pass.h"
+
+#include "lstm_parts.h"
+
 #include "lstm_body.h"
 #undef T
 #undef MLOPT_REAL
+#undef MLOPT_FORM
 
 #undef CALL
 #undef NETWORK

@@ -3,7 +3,7 @@ from typing import Any, Literal, SupportsIndex, final
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from mlopt.nn.model import Activation, Floats, Loss, Model, Workspace
+from mlopt.nn.model import Activation, Floats, Loss, Model, Precision, Workspace
 from mlopt.nn.optimizers import Optimizer
 
 @final
@@ -28,6 +28,7 @@ class LSTM(Model):
         truncate: SupportsIndex | None = None,
         l2: float = 0.0,
         huber_delta: float = 1.0,
+        precision: Precision | None = None,
     ) -> LSTM: ...
     def predict(self, X: ArrayLike, out: Floats | None = None, *, sequences: bool = False) -> Floats: ...
     def bind(self, x: Floats, out: Floats) -> BoundSeries: ...

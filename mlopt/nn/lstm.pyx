@@ -48,7 +48,7 @@ cdef class LSTM(Model):
     output : str, default "identity"
         What turns the last sums, or the hidden state, into the result, as in :class:`MLP`.  Without a head:
         ``"identity"``, or the one that goes with the loss.
-    loss, optimizer, dtype, rng, l2, huber_delta
+    loss, optimizer, dtype, rng, l2, huber_delta, precision
         As in :class:`MLP`.  The first weights are uniform within ``1 / sqrt(hidden)``, as in PyTorch; biases are 0,
         those of the forget gates 1.
     dropout : float, default 0.0
@@ -84,7 +84,8 @@ cdef class LSTM(Model):
     cdef bint drops
 
     def __cinit__(self, inputs, hidden, num_layers=1, *, head=(), activation="relu", output="identity", loss="mse",
-                  optimizer=None, dtype="float32", rng=None, dropout=0.0, truncate=None, l2=0.0, huber_delta=1.0):
+                  optimizer=None, dtype="float32", rng=None, dropout=0.0, truncate=None, l2=0.0, huber_delta=1.0,
+                  precision=None):
         width, self.inputs = integer("hidden", hidden, 1 << 24), integer("inputs", inputs, 1 << 24)
         cdef size_t count = integer("num_layers", num_layers, 64)
         self.head_widths = integers("head", head, 0)
@@ -96,7 +97,7 @@ cdef class LSTM(Model):
         self.set_objective(loss, output, outputs, huber_delta, ACTIVATIONS)
         if not self.head_widths and output != "identity" and self.objective.link == MLOPT_LINK_NONE:
             raise ValueError(f"output={output!r} needs a head: without one the result is the hidden state")
-        self.set_type(dtype)
+        self.set_type(dtype, precision)
         self.sample_ndim = 2
         self.lay_out(width, count)
         penalty = number_in("l2", l2, 0, float("inf"), "at least 0 and finite")
@@ -185,14 +186,21 @@ cdef class LSTM(Model):
             series.series = vector(room * per_row, self.type_number, False)
             series.room, series.full = room, full
             series.in_time.series = cnp.PyArray_DATA(series.series)
-        if gradient and series.packed is None:
-            series.packed = vector(mlopt_lstm_packed_elements(&self.network), self.type_number, False)
+        if (gradient or self.is_short) and series.packed is None:
+            packed = mlopt_lstm_packed_elements(&self.network)
+            if self.is_short:
+                packed = max(packed, mlopt_lstm_short_packed_elements(&self.network) // 2 + 1)
+            series.packed = vector(packed, self.type_number, False)
             series.in_time.packed = cnp.PyArray_DATA(series.packed)
         if dense > series.dense_room or rows > series.most_rows:
             series.most_rows = max(rows, series.most_rows)
             dense = max(dense, series.dense_room)
             most = mlopt_lstm_product_bytes(&self.network, blocks, itemsize, series.most_rows)
             most = max(most, mlopt_network_product_bytes(&self.network.head, blocks, itemsize, dense))
+            if self.is_short:
+                most = max(most, mlopt_lstm_short_bytes(&self.network, blocks, series.most_rows))
+                most = max(most, mlopt_network_short_bytes(&self.network.head, blocks, dense))
+                most = (most + 63) // 64 * 64
             series.samples = vector(dense * self.network.head.sample, self.type_number, False)
             series.dense_room = dense
             series.in_time.at.blocks = blocks
@@ -200,7 +208,10 @@ cdef class LSTM(Model):
             series.in_time.at.product_bytes = most
             series.in_time.at.capacity = dense
         self.gather(series, &series.in_time.at, self.work(series) // self.network.count)
-        needed = mlopt_lstm_carried_elements(&self.network, rows, steps, series.in_time.at.crew.size)
+        if self.is_short:
+            needed = mlopt_lstm_short_elements(&self.network, rows, steps, series.in_time.at.crew.size)
+        else:
+            needed = mlopt_lstm_carried_elements(&self.network, rows, steps, series.in_time.at.crew.size)
         if series.carried is None or <size_t>cnp.PyArray_SIZE(series.carried) < needed:
             series.carried = vector(needed, self.type_number, False)
             series.in_time.carried = cnp.PyArray_DATA(series.carried)
@@ -256,6 +267,9 @@ cdef class LSTM(Model):
             if self.is_f64:
                 return mlopt_lstm_loss_f64(table, &self.network, &self.objective, <const double *>parameters,
                                            <const double *>x, targets, series)
+            if self.is_short and workspace.rows > 1:
+                return mlopt_lstm_loss_bf16(table, &self.network, &self.objective, <const float *>parameters,
+                                            <const float *>x, targets, series)
             return mlopt_lstm_loss_f32(table, &self.network, &self.objective, <const float *>parameters,
                                        <const float *>x, targets, series)
         if job == Job.STEP and self.drops:
@@ -265,6 +279,9 @@ cdef class LSTM(Model):
         if self.is_f64:
             loss = mlopt_lstm_gradient_f64(table, &self.network, &self.objective, <const double *>parameters,
                                            <const double *>x, targets, drops, series, <double *>gradient)
+        elif self.is_short and workspace.rows > 1:
+            loss = mlopt_lstm_gradient_bf16(table, &self.network, &self.objective, <const float *>parameters,
+                                            <const float *>x, targets, drops, series, <float *>gradient)
         else:
             loss = mlopt_lstm_gradient_f32(table, &self.network, &self.objective, <const float *>parameters,
                                            <const float *>x, targets, drops, series, <float *>gradient)
@@ -278,6 +295,9 @@ cdef class LSTM(Model):
         if self.is_f64:
             mlopt_lstm_predict_f64(table, &self.network, &self.objective, <const double *>parameters,
                                    <const double *>x, &series.in_time, <double *>out)
+        elif self.is_short and series.rows > 1:
+            mlopt_lstm_predict_bf16(table, &self.network, &self.objective, <const float *>parameters,
+                                    <const float *>x, &series.in_time, <float *>out)
         else:
             mlopt_lstm_predict_f32(table, &self.network, &self.objective, <const float *>parameters,
                                    <const float *>x, &series.in_time, <float *>out)
@@ -404,6 +424,7 @@ cdef class LSTM(Model):
             "activation": self.activation_name, "output": self.output_name, "loss": self.loss_name,
             "optimizer": self.the_optimizer.__copy__(), "dtype": self.type.name, "dropout": self.rate,
             "truncate": self.truncate, "l2": self.l2_factor, "huber_delta": self.huber_delta,
+            "precision": self.precision_name,
         }
 
 

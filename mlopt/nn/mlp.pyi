@@ -3,7 +3,7 @@ from typing import Any, Literal, SupportsIndex, final
 
 from numpy.typing import ArrayLike, DTypeLike
 
-from mlopt.nn.model import Activation, Floats, Layers, Loss, Model, Workspace
+from mlopt.nn.model import Activation, Floats, Layers, Loss, Model, Precision, Workspace
 from mlopt.nn.optimizers import Optimizer
 from mlopt.nn.quantized import QuantizedMLP
 
@@ -26,6 +26,7 @@ class MLP(Model):
         layer_norm: bool | Sequence[bool] = False,
         l2: float = 0.0,
         huber_delta: float = 1.0,
+        precision: Precision | None = None,
     ) -> MLP: ...
     def predict(self, X: ArrayLike, out: Floats | None = None) -> Floats: ...
     def bind(self, x: Floats, out: Floats) -> BoundPrediction: ...

@@ -72,6 +72,10 @@ cdef class MLP(Model):
         Penalty ``l2 / 2 * sum(weights ** 2)`` in :meth:`train_step`; not of biases, gains and shifts.
     huber_delta : float, default 1.0
         Where Huber's loss goes on as a line.
+    precision : {"full", "bf16"}, optional
+        Of the matrix products of batches: that of the dtype, or operands rounded to bfloat16 and sums in float32
+        (float32 models only).  Parameters, gradients, moments, activations and losses stay float32, and so does all
+        that is computed for one sample.  See the user guide.
 
     Notes
     -----
@@ -99,7 +103,8 @@ cdef class MLP(Model):
     cdef bint drops
 
     def __cinit__(self, layers, *, activation="relu", output="identity", loss="mse", optimizer=None, dtype="float32",
-                  rng=None, dropout=0.0, layer_norm=False, l2=0.0, huber_delta=1.0):
+                  rng=None, dropout=0.0, layer_norm=False, l2=0.0, huber_delta=1.0,
+                  precision=None):
         self.widths = integers("layers", layers, 2)
         hidden = len(self.widths) - 2
         self.activations = of_each("activation", activation, hidden, str)
@@ -112,7 +117,7 @@ cdef class MLP(Model):
         self.drops = any(self.rates)
         self.norms = of_each("layer_norm", layer_norm, hidden, (bool, np.bool))
         self.set_objective(loss, output, self.widths[len(self.widths) - 1], huber_delta, ACTIVATIONS)
-        self.set_type(dtype)
+        self.set_type(dtype, precision)
         self.inputs = self.widths[0]
         self.sample_ndim = 1
         generator = np.random.default_rng(rng)
@@ -149,6 +154,9 @@ cdef class MLP(Model):
         bytes_needed = 0  # a single sample has no matrix products, but for those of dropout and normalisation
         if rows > 1 or self.drops or not self.network.plain:
             bytes_needed = mlopt_network_product_bytes(&self.network, blocks, itemsize, rows)
+            if self.is_short:
+                bytes_needed = max(bytes_needed, mlopt_network_short_bytes(&self.network, blocks, rows))
+                bytes_needed = (bytes_needed + 63) // 64 * 64
         samples = vector(rows * self.network.sample, self.type_number, False)
         workspace.samples = samples
         workspace.at.blocks = blocks
@@ -185,6 +193,9 @@ cdef class MLP(Model):
             if self.is_f64:
                 return mlopt_network_loss_f64(table, &self.network, &self.objective, <const double *>parameters, rows,
                                               <const double *>x, self.inputs, targets, &workspace.at)
+            if self.is_short and rows > 1:
+                return mlopt_network_loss_bf16(table, &self.network, &self.objective, <const float *>parameters, rows,
+                                               <const float *>x, self.inputs, targets, &workspace.at)
             return mlopt_network_loss_f32(table, &self.network, &self.objective, <const float *>parameters, rows,
                                           <const float *>x, self.inputs, targets, &workspace.at)
         if job == Job.STEP and self.drops:
@@ -195,6 +206,10 @@ cdef class MLP(Model):
             loss = mlopt_network_gradient_f64(table, &self.network, &self.objective, <const double *>parameters, rows,
                                               <const double *>x, self.inputs, targets, drops, &workspace.at,
                                               <double *>gradient)
+        elif self.is_short and rows > 1:
+            loss = mlopt_network_gradient_bf16(table, &self.network, &self.objective, <const float *>parameters, rows,
+                                               <const float *>x, self.inputs, targets, drops, &workspace.at,
+                                               <float *>gradient)
         else:
             loss = mlopt_network_gradient_f32(table, &self.network, &self.objective, <const float *>parameters, rows,
                                               <const float *>x, self.inputs, targets, drops, &workspace.at,
@@ -284,6 +299,9 @@ cdef class MLP(Model):
         if self.is_f64:
             mlopt_network_predict_f64(table, &self.network, &self.objective, <const double *>parameters,
                                       workspace.rows, <const double *>x, self.inputs, &workspace.at, <double *>out)
+        elif self.is_short and workspace.rows > 1:
+            mlopt_network_predict_bf16(table, &self.network, &self.objective, <const float *>parameters,
+                                       workspace.rows, <const float *>x, self.inputs, &workspace.at, <float *>out)
         else:
             mlopt_network_predict_f32(table, &self.network, &self.objective, <const float *>parameters,
                                       workspace.rows, <const float *>x, self.inputs, &workspace.at, <float *>out)
@@ -489,7 +507,7 @@ cdef class MLP(Model):
             "layers": self.widths, "activation": self.activation_given, "output": self.output_name,
             "loss": self.loss_name, "optimizer": self.the_optimizer.__copy__(), "dtype": self.type.name,
             "dropout": self.dropout, "layer_norm": self.layer_norm, "l2": self.l2_factor,
-            "huber_delta": self.huber_delta,
+            "huber_delta": self.huber_delta, "precision": self.precision_name,
         }
 
 

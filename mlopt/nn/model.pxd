@@ -40,6 +40,8 @@ cdef class Model:
     cdef object type              # the dtype
     cdef int type_number
     cdef bint is_f64
+    cdef str precision_name       # of the products of batches: None as the dtype, or "bf16"
+    cdef bint is_short
     cdef mlopt_objective objective
     cdef str loss_name, output_name
     cdef size_t inputs, length    # length: of the flat vectors
@@ -60,7 +62,7 @@ cdef class Model:
     # called by the subclasses' __cinit__ once objective, places and length stand
     cdef int begin(self, optimizer, double l2) except -1
     cdef int set_objective(self, loss, output, size_t outputs, huber_delta, activations) except -1
-    cdef int set_type(self, dtype) except -1
+    cdef int set_type(self, dtype, precision) except -1
     cdef size_t place(self, list into, size_t at, tuple shape)
 
     # what a subclass brings

@@ -12,10 +12,12 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 Layers: TypeAlias = tuple[tuple[Floats, ...], ...]
 Activation: TypeAlias = Literal["identity", "relu", "tanh", "sigmoid", "gelu", "silu"]
 Loss: TypeAlias = Literal["mse", "huber", "cross_entropy", "binary_cross_entropy"]
+Precision: TypeAlias = Literal["full", "bf16"]
 _Kind = TypeVar("_Kind", bound="Model")
 
 LOSSES: dict[str, int]
 LINKS: dict[tuple[str, str], int]
+PRECISIONS: tuple[str, ...]
 LOGIT_OUTPUTS: dict[str, tuple[str, ...]]
 
 class ParameterMemory: ...
@@ -44,6 +46,8 @@ class Model:
     def set_parameters(self, parameters: Sequence[Sequence[ArrayLike]]) -> None: ...
     def get_state(self) -> dict[str, Any]: ...
     def set_state(self, state: dict[str, Any]) -> None: ...
+    @property
+    def precision(self) -> str: ...
     @property
     def output(self) -> str: ...
     @property

@@ -30,6 +30,7 @@ LOSSES = {
 LINKS = {
     ("cross_entropy", "softmax"): MLOPT_LINK_SOFTMAX, ("binary_cross_entropy", "sigmoid"): MLOPT_LINK_SIGMOID,
 }
+PRECISIONS = ("full", "bf16")
 LOGIT_OUTPUTS = {"cross_entropy": ("softmax", "identity"), "binary_cross_entropy": ("sigmoid", "identity")}
 cdef size_t LINE = 64
 # Multiply-adds of a call from which the GIL is released: releasing takes 25 ns, this much work 2 us.
@@ -110,7 +111,7 @@ cdef class Model:
 
     # --- beginning -------------------------------------------------------------------------------
 
-    cdef int set_type(self, dtype) except -1:
+    cdef int set_type(self, dtype, precision) except -1:
         try:
             found = np.dtype(dtype)
         except TypeError:
@@ -120,6 +121,10 @@ cdef class Model:
         self.type = found
         self.type_number = (<cnp.dtype>found).type_num
         self.is_f64 = self.type_number == cnp.NPY_DOUBLE
+        self.precision_name = "full" if precision is None else one_of("precision", precision, PRECISIONS)
+        self.is_short = self.precision_name == "bf16"
+        if self.is_short and self.is_f64:
+            raise ValueError("precision='bf16' needs dtype='float32', got dtype='float64'")
         return 0
 
     cdef int set_objective(self, loss, output, size_t outputs, huber_delta, activations) except -1:
@@ -311,6 +316,11 @@ cdef class Model:
     def dtype(self):
         """Of parameters and computation."""
         return self.type
+
+    @property
+    def precision(self):
+        """Of the matrix products of batches: ``"full"``, that of the dtype, or ``"bf16"``."""
+        return self.precision_name
 
     @property
     def output(self):

@@ -6,10 +6,14 @@
  *
  * A layer: sums x w + bias; layer normalisation of the sums, if any; the activation; in training, dropout.
  *
+ * There are three forms of each function: f32 and f64, and bf16, in which all numbers are float32 and the products of a
+ * batch round their operands to bfloat16 and add up in float32 (bf16/bf16.h).
+ *
  * The functions here allocate nothing, call no Python and check nothing. */
 #ifndef MLOPT_NN_NETWORK_H
 #define MLOPT_NN_NETWORK_H
 
+#include "bf16/bf16.h"
 #include "dispatch.h"
 #include "gemm/gemm.h"
 
@@ -99,6 +103,16 @@ static inline int mlopt_keeps_sums(mlopt_activation activation)
     return activation == MLOPT_GELU || activation == MLOPT_SILU;
 }
 
+/* The most that the products of one layer need in bfloat16, forward and back. */
+static inline size_t mlopt_short_product_bytes(const mlopt_gemm_blocks *blocks, size_t rows, size_t inputs,
+                                               size_t outputs)
+{
+    const size_t forward = mlopt_bf16_workspace_bytes(blocks, rows, outputs, inputs, 0);
+    const size_t weights = mlopt_bf16_workspace_bytes(blocks, inputs, outputs, rows, 0);
+    const size_t back = mlopt_bf16_workspace_bytes(blocks, rows, inputs, outputs, 0);
+    return mlopt_gemm_most(mlopt_gemm_most(forward, weights), back);
+}
+
 /* The most that the products of one layer need, forward and back. */
 static inline size_t mlopt_product_bytes(const mlopt_gemm_blocks *blocks, size_t element_bytes, size_t rows,
                                          size_t inputs, size_t outputs)
@@ -121,6 +135,17 @@ static inline size_t mlopt_network_product_bytes(const mlopt_network *network, c
     return most;
 }
 
+/* The same in bfloat16. */
+static inline size_t mlopt_network_short_bytes(const mlopt_network *network, const mlopt_gemm_blocks *blocks,
+                                               size_t rows)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < network->count; i++)
+        most = mlopt_gemm_most(
+            most, mlopt_short_product_bytes(blocks, rows, network->layers[i].inputs, network->layers[i].outputs));
+    return most;
+}
+
 /* The key of the dropout in one layer of one step. */
 static inline uint64_t mlopt_dropout_key(uint64_t seed, uint64_t step, uint64_t layer)
 {
@@ -133,25 +158,40 @@ static inline uint64_t mlopt_dropout_key(uint64_t seed, uint64_t step, uint64_t 
 #define NN_JOIN_(a, b) a##b
 #define NN_JOIN(a, b) NN_JOIN_(a, b)
 #define CALL(kernel) table->NN_JOIN(kernel##_, MLOPT_REAL)
-#define NETWORK(name) NN_JOIN(mlopt_network_##name##_, MLOPT_REAL)
+#define NETWORK(name) NN_JOIN(mlopt_network_##name##_, MLOPT_FORM)
 /* Where the workspace holds the array of all samples that has this offset. */
 #define AT(offset) ((T *)workspace->samples + (offset) * workspace->capacity)
 
 #define T float
 #define MLOPT_REAL f32
+#define MLOPT_FORM f32
+#define MLOPT_SHORT 0
 #include "objective_body.h"
 #include "network_body.h"
 #include "update_body.h"
+#undef MLOPT_FORM
+#undef MLOPT_SHORT
+
+#define MLOPT_FORM bf16
+#define MLOPT_SHORT 1
+#include "objective_body.h"
+#include "network_body.h"
 #undef T
 #undef MLOPT_REAL
+#undef MLOPT_FORM
+#undef MLOPT_SHORT
 
 #define T double
 #define MLOPT_REAL f64
+#define MLOPT_FORM f64
+#define MLOPT_SHORT 0
 #include "objective_body.h"
 #include "network_body.h"
 #include "update_body.h"
 #undef T
 #undef MLOPT_REAL
+#undef MLOPT_FORM
+#undef MLOPT_SHORT
 
 #undef AT
 #undef CALL

@@ -68,22 +68,31 @@ cdef extern from "network.h" nogil:
         double total
     bint mlopt_keeps_sums(mlopt_activation)
     size_t mlopt_network_product_bytes(const mlopt_network *, const mlopt_gemm_blocks *, size_t, size_t)
+    size_t mlopt_network_short_bytes(const mlopt_network *, const mlopt_gemm_blocks *, size_t)
 
     void mlopt_network_apply_link_f32(const mlopt_kernels *, const mlopt_objective *, size_t, float *)
     void mlopt_network_apply_link_f64(const mlopt_kernels *, const mlopt_objective *, size_t, double *)
     void mlopt_network_predict_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                    const float *, size_t, const float *, size_t, const mlopt_workspace *, float *)
+    void mlopt_network_predict_bf16(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                    const float *, size_t, const float *, size_t, const mlopt_workspace *, float *)
     void mlopt_network_predict_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                    const double *, size_t, const double *, size_t, const mlopt_workspace *, double *)
     double mlopt_network_loss_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                   const float *, size_t, const float *, size_t, const mlopt_targets *,
                                   const mlopt_workspace *)
+    double mlopt_network_loss_bf16(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                   const float *, size_t, const float *, size_t, const mlopt_targets *,
+                                   const mlopt_workspace *)
     double mlopt_network_loss_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                   const double *, size_t, const double *, size_t, const mlopt_targets *,
                                   const mlopt_workspace *)
     double mlopt_network_gradient_f32(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                       const float *, size_t, const float *, size_t, const mlopt_targets *,
                                       const uint64_t *, const mlopt_workspace *, float *)
+    double mlopt_network_gradient_bf16(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
+                                       const float *, size_t, const float *, size_t, const mlopt_targets *,
+                                       const uint64_t *, const mlopt_workspace *, float *)
     double mlopt_network_gradient_f64(const mlopt_kernels *, const mlopt_network *, const mlopt_objective *,
                                       const double *, size_t, const double *, size_t, const mlopt_targets *,
                                       const uint64_t *, const mlopt_workspace *, double *)

@@ -31,7 +31,7 @@ static inline void NETWORK(product)(const mlopt_kernels *table, const mlopt_work
                                     void (*finish)(const void *, size_t, size_t, size_t, size_t, T *),
                                     const NETWORK(after) * with)
 {
-    const NN_JOIN(mlopt_gemm_job_, MLOPT_REAL) job = {
+    const NN_JOIN(mlopt_gemm_job_, MLOPT_FORM) job = {
         .m = m,
         .n = n,
         .k = k,
@@ -49,7 +49,11 @@ static inline void NETWORK(product)(const mlopt_kernels *table, const mlopt_work
         .workspace = workspace->product + (size_t)crew * workspace->product_bytes,
     };
     const NN_JOIN(mlopt_gemm_finish_, MLOPT_REAL) then = {finish, with};
+#if MLOPT_SHORT
+    table->gemm_bf16(&job, finish ? &then : NULL);
+#else
     CALL(gemm_then)(&job, finish ? &then : NULL);
+#endif
 }
 
 /* A pass over a batch, for the crew. */

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["LayerError", "QuantizationReport", "QuantizedLayer", "compare", "quantize_mlp"]
 
 Floats = NDArray[np.float32]
+Mode = Literal["static", "dynamic"]
+Method = Literal["minmax", "percentile", "mse", "entropy"]
 
 FUNCTIONS: dict[str, Any] = {
     "identity": lambda z: z, "relu": relu, "tanh": tanh, "sigmoid": sigmoid, "gelu": gelu, "silu": silu,
@@ -71,7 +74,7 @@ class QuantizedLayer:
     weight_zero_point: Any = 0
 
     def __post_init__(self) -> None:
-        weights = np.ascontiguousarray(self.weights)
+        weights = np.array(self.weights, order="C")  # a copy, as what is the caller's is not to be frozen
         if weights.dtype not in (np.dtype(np.int8), np.dtype(np.uint8)):
             raise TypeError(f"weights must be int8 or uint8, got {weights.dtype}")
         if weights.ndim != 2 or 0 in weights.shape:
@@ -79,29 +82,52 @@ class QuantizedLayer:
         if weights.shape[0] > MOST_INPUTS:
             raise ValueError(f"weights must have at most {MOST_INPUTS} inputs, whose sums fit 32 bits, got "
                              f"{weights.shape[0]}")  # fmt: skip
-        outputs = weights.shape[1]
         if self.activation not in FUNCTIONS:
             raise ValueError(f"activation={self.activation!r} is not one of: {', '.join(FUNCTIONS)}")
-        if not 0 <= int(self.input_zero_point) <= 255:
-            raise ValueError(f"input_zero_point must be in 0 to 255, got {self.input_zero_point}")
-        limits = np.iinfo(weights.dtype)
-        zero = np.broadcast_to(np.asarray(self.weight_zero_point, np.int32), outputs)
+        checked = {
+            "weights": weights,
+            "weight_scale": self._row("weight_scale", np.float32),
+            "bias": self._row("bias", np.float32),
+            "weight_zero_point": self._row("weight_zero_point", np.int64),
+        }
+        zero, limits = checked["weight_zero_point"], np.iinfo(weights.dtype)
         if zero.min() < limits.min or zero.max() > limits.max:
             raise ValueError(f"weight_zero_point must be in the range of {weights.dtype}, got {self.weight_zero_point}")
-        checked = {"weights": weights, "weight_zero_point": np.array(zero)}
-        for name in ("weight_scale", "bias"):
-            given = np.asarray(getattr(self, name), np.float32)
-            if given.shape not in ((), (1,), (outputs,)):
-                raise ValueError(f"{name} must have shape ({outputs},), got {given.shape}")
-            checked[name] = np.array(np.broadcast_to(given, outputs))
-        for name in ("weight_scale", "input_scale"):
-            if not (np.all(np.isfinite(given := getattr(self, name))) and np.all(np.asarray(given) > 0)):
-                raise ValueError(f"{name} must be positive and finite, got {given}")
+        checked["weight_zero_point"] = zero.astype(np.int32)
+        input_zero = whole("input_zero_point", self.input_zero_point)
+        if not 0 <= input_zero <= 255:
+            raise ValueError(f"input_zero_point must be in 0 to 255, got {self.input_zero_point}")
+        with np.errstate(all="ignore"):
+            scale = real("input_scale", self.input_scale)
+            usable = np.isfinite(scale) and scale > 0 and np.isfinite(1 / scale)
+            worth = scale * checked["weight_scale"]
+        if not usable:
+            raise ValueError(f"input_scale must be positive and finite in float32, as its reciprocal, got "
+                             f"{self.input_scale}")  # fmt: skip
+        if not (np.isfinite(checked["weight_scale"]).all() and (checked["weight_scale"] > 0).all()):
+            raise ValueError(f"weight_scale must be positive and finite in float32, got {self.weight_scale}")
+        if not np.isfinite(worth).all():
+            raise ValueError(f"weight_scale times input_scale must be finite in float32, got {self.weight_scale} "
+                             f"times {self.input_scale}")  # fmt: skip
         for name, array in checked.items():
             array.flags.writeable = False
             object.__setattr__(self, name, array)
-        object.__setattr__(self, "input_scale", float(np.float32(self.input_scale)))
-        object.__setattr__(self, "input_zero_point", int(self.input_zero_point))
+        object.__setattr__(self, "input_scale", float(scale))
+        object.__setattr__(self, "input_zero_point", input_zero)
+
+    def _row(self, name: str, dtype: Any) -> NDArray[Any]:
+        """An argument that is a number for every output, or one for all."""
+        given, outputs = np.asarray(getattr(self, name)), np.shape(self.weights)[1]
+        kinds, words = ("biuf", "real numbers") if dtype is np.float32 else ("iu", "integers")
+        if given.dtype.kind not in kinds:
+            raise TypeError(f"{name} must be {words}, got {given.dtype}")
+        if given.shape not in ((), (1,), (outputs,)):
+            raise ValueError(f"{name} must have shape ({outputs},), got {given.shape}")
+        with np.errstate(over="ignore"):
+            return np.array(np.broadcast_to(given, outputs), dtype)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return QuantizedLayer, tuple(getattr(self, field.name) for field in fields(self))
 
     @property
     def nbytes(self) -> int:
@@ -111,7 +137,48 @@ class QuantizedLayer:
     def dequantized(self) -> Floats:
         """The weights as real numbers, float32."""
         centred = self.weights.astype(np.int32) - self.weight_zero_point
-        return (centred * self.weight_scale).astype(np.float32)
+        return np.asarray(centred * self.weight_scale, np.float32)
+
+
+def whole(name: str, given: Any) -> int:
+    try:
+        return operator.index(given)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {given!r}") from None
+
+
+def real(name: str, given: Any) -> np.float32:
+    number = np.asarray(given)
+    if number.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be a real number, got {given!r}")
+    if number.shape:
+        raise ValueError(f"{name} must be one number, got shape {number.shape}")
+    return np.float32(number)
+
+
+def checked_layers(layers: Any) -> tuple[QuantizedLayer, ...]:
+    """The layers of a network, each of the right type."""
+    try:
+        result = tuple(layers)
+    except TypeError:
+        raise TypeError(f"layers must be a sequence of QuantizedLayer, got {type(layers).__name__}") from None
+    if not result:
+        raise ValueError("layers must hold at least one layer, got none")
+    for i, layer in enumerate(result):
+        if not isinstance(layer, QuantizedLayer):
+            raise TypeError(f"layers[{i}] must be a QuantizedLayer, got {type(layer).__name__}")
+    return result
+
+
+def checked_source(source: Any, layers: tuple[int, ...]) -> MLP | None:
+    """The float network to compare with, of the same widths."""
+    from mlopt.nn.mlp import MLP
+
+    if source is not None and not isinstance(source, MLP):
+        raise TypeError(f"source must be an MLP, got {type(source).__name__}")
+    if source is not None and tuple(source.layers) != tuple(layers):
+        raise ValueError(f"source must have the layers {tuple(layers)}, got {tuple(source.layers)}")
+    return source
 
 
 # 255 * 255 times as many fit 31 bits
@@ -121,7 +188,7 @@ MOST_INPUTS = 33025
 # --- quantising ----------------------------------------------------------------------------------
 
 
-def quantize_mlp(model: MLP, calibration: ArrayLike | None, mode: str, method: str) -> QuantizedMLP:
+def quantize_mlp(model: MLP, calibration: ArrayLike | None, mode: Mode, method: Method) -> QuantizedMLP:
     """What :meth:`MLP.quantize` does."""
     if mode not in ("static", "dynamic"):
         raise ValueError(f"mode={mode!r} is not one of: static, dynamic")
@@ -145,12 +212,14 @@ def quantize_mlp(model: MLP, calibration: ArrayLike | None, mode: str, method: s
 
 
 def checked_samples(name: str, X: ArrayLike | None, inputs: int) -> Floats:
-    samples = np.atleast_2d(np.asarray(X))
+    given = np.asarray(X)
+    samples = np.atleast_2d(given)
     if not np.can_cast(samples.dtype, np.float32, "same_kind"):
         raise TypeError(f"{name} must be numeric and fit float32, got {samples.dtype}")
-    samples = np.ascontiguousarray(samples, np.float32)
+    with np.errstate(over="ignore"):
+        samples = np.ascontiguousarray(samples, np.float32)
     if samples.ndim != 2 or samples.shape[1] != inputs or not len(samples):
-        raise ValueError(f"{name} must have shape (samples, {inputs}) with at least one sample, got {np.shape(X)}")
+        raise ValueError(f"{name} must have shape (samples, {inputs}) with at least one sample, got {given.shape}")
     if not np.isfinite(samples).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
     return samples
@@ -167,7 +236,7 @@ def links(model: MLP) -> bool:
     return model.output == "softmax" or (model.output == "sigmoid" and model.loss_function == "binary_cross_entropy")
 
 
-def input_scales(model: MLP, samples: Floats, method: str) -> list[tuple[float, int]]:
+def input_scales(model: MLP, samples: Floats, method: Method) -> list[tuple[float, int]]:
     """Scale and zero point of every layer's inputs, by a calibrator of its own, some samples at a time."""
     observers = [calibrator(method) for _ in model.weights]
     for first in range(0, len(samples), 4096):
@@ -219,7 +288,8 @@ class QuantizationReport:
     agreement : float or None
         Share of samples with the same largest output, where there are several.
     metric : str or None
-        ``"accuracy"`` for class labels, ``"r2"`` otherwise; None where no targets were given.
+        ``"accuracy"`` for class labels (of a single probability: 0 and 1), ``"r2"`` otherwise; None where no targets
+        were given.
     score, quantized_score : float or None
         Of the float and of the quantised network.
     layers : tuple of LayerError
@@ -273,8 +343,9 @@ def compare(quantized: QuantizedMLP, X: ArrayLike, y: ArrayLike | None) -> Quant
     same = float(np.mean(exact.argmax(axis=1) == found.argmax(axis=1))) if several else None
     metric = score = quantized_score = None
     if y is not None:
-        metric, score = scored(exact, y)
-        _, quantized_score = scored(found, y)
+        probability = quantized.output == "sigmoid"
+        metric, score = scored(exact, y, probability)
+        _, quantized_score = scored(found, y, probability)
     return QuantizationReport(
         samples=len(samples), max_error=float(difference.max()), mean_error=float(difference.mean()), agreement=same,
         metric=metric, score=score, quantized_score=quantized_score,
@@ -293,8 +364,11 @@ def layer_errors(quantized: QuantizedMLP, source: MLP, samples: Floats) -> Itera
         yield LayerError(float(difference.max()), float(difference.mean()), float(ratio))
 
 
-def scored(outputs: Floats, y: ArrayLike) -> tuple[str, float]:
-    """Accuracy for labels, R2 for targets of the outputs' shape."""
+def scored(outputs: Floats, y: ArrayLike, probability: bool) -> tuple[str, float]:
+    """Accuracy for labels, R2 for targets of the outputs' shape.
+
+    Where the output is a single probability, labels are 0 and 1.
+    """
     targets = np.asarray(y)
     if targets.shape[:1] != outputs.shape[:1]:
         raise ValueError(f"y must have {len(outputs)} samples as X has, got shape {targets.shape}")
@@ -302,6 +376,10 @@ def scored(outputs: Floats, y: ArrayLike) -> tuple[str, float]:
         if targets.dtype.kind not in "iub":
             raise TypeError(f"y must be integer labels for a network of several outputs, got {targets.dtype}")
         return "accuracy", float(np.mean(outputs.argmax(axis=1) == targets))
+    if probability and outputs.shape[1] == 1 and targets.size == len(outputs) and targets.dtype.kind in "iub":
+        return "accuracy", float(np.mean((outputs > 0.5).ravel() == (targets.ravel() > 0)))
+    if targets.dtype.kind not in "iubf":
+        raise TypeError(f"y must be real numbers, got {targets.dtype}")
     targets = targets.reshape(len(outputs), -1).astype(np.float64)
     if targets.shape != outputs.shape:
         raise ValueError(f"y must have shape {outputs.shape}, got {np.shape(y)}")
@@ -315,10 +393,12 @@ def as_float(quantized: QuantizedMLP) -> MLP:
     from mlopt.nn.mlp import MLP
 
     layers = quantized.quantized_layers
-    loss = {"softmax": "cross_entropy"}.get(quantized.output, "mse")
-    model = MLP(
-        quantized.layers, activation=[layer.activation for layer in layers[:-1]], output=quantized.output, loss=loss,
-        rng=0,
-    )  # fmt: skip
+    link = quantized.output if quantized.output != layers[-1].activation else None
+    arguments: dict[str, Any] = {
+        "activation": [layer.activation for layer in layers[:-1]],
+        "output": quantized.output,
+        "loss": {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy"}.get(str(link), "mse"),
+    }
+    model = MLP(quantized.layers, **arguments, rng=0)
     model.set_parameters([(layer.dequantized(), layer.bias) for layer in layers])
     return model

@@ -13,7 +13,7 @@ class Chain: ...
 @final
 class QuantizedMLP:
     quantized_layers: tuple[QuantizedLayer, ...]
-    mode: str
+    mode: Literal["static", "dynamic"]
     source: MLP | None
     def __init__(
         self,

@@ -105,22 +105,19 @@ cdef class QuantizedMLP:
     True
     """
 
-    def __init__(self, layers, *, output="identity", mode="static", source=None):
-        self.quantized_layers = tuple(layers)
-        if not self.quantized_layers:
-            raise ValueError("layers must hold at least one layer, got none")
-        if len(self.quantized_layers) > MOST_LAYERS:
-            raise ValueError(f"layers must hold at most {MOST_LAYERS} layers, got {len(self.quantized_layers)}")
+    def __cinit__(self, layers, *, output="identity", mode="static", source=None):
+        from mlopt.nn.quantize import checked_layers, checked_source
+        self.quantized_layers = checked_layers(layers)
         if mode not in ("static", "dynamic"):
             raise ValueError(f"mode={mode!r} is not one of: static, dynamic")
         for i, (layer, after) in enumerate(pairwise(self.quantized_layers)):
             if layer.weights.shape[1] != after.weights.shape[0]:
-                raise ValueError(f"layers[{i + 1}] must have {layer.weights.shape[1]} inputs as layers[{i}] has outputs, "
-                                 f"got {after.weights.shape[0]}")
+                raise ValueError(f"layers[{i + 1}] must have {layer.weights.shape[1]} inputs as layers[{i}] has "
+                                 f"outputs, got {after.weights.shape[0]}")
         last = self.quantized_layers[len(self.quantized_layers) - 1]
-        if output not in LINKS and output != last.activation:
-            raise ValueError(f"output={output!r} is not softmax, sigmoid or the last layer's activation, "
-                             f"{last.activation!r}")
+        if output != last.activation and (output not in LINKS or last.activation != "identity"):
+            raise ValueError(f"output={output!r} is neither the last layer's activation, {last.activation!r}, nor "
+                             f"softmax or sigmoid behind the identity")
         self.mode, self.dynamic = mode, mode == "dynamic"
         self.output_name = output
         self.objective.outputs = last.weights.shape[1]
@@ -137,7 +134,8 @@ cdef class QuantizedMLP:
                                np.ascontiguousarray(layer.weight_zero_point, np.int32) if has_zero else None))
         if self.dynamic and not self.plain:
             raise ValueError("mode='dynamic' needs int8 weights without zero points")
-        self.source = source
+        self.source = checked_source(source, self.widths)
+        self.note_zeros()
         self.others = {}
         self.pack(current_table())
         self.main = Chain()
@@ -145,12 +143,28 @@ cdef class QuantizedMLP:
 
     # --- memory ----------------------------------------------------------------------------------
 
+    cdef int note_zeros(self) except -1:
+        """What the weights' bytes stand for, as products take it."""
+        cdef weight_zeros *zeros
+        cdef cnp.ndarray array
+        cdef size_t i
+        self.zeros_memory = vector(len(self.given) * sizeof(weight_zeros), cnp.NPY_UINT8)
+        zeros = <weight_zeros *>cnp.PyArray_DATA(self.zeros_memory)
+        for i, (_, weights, zero) in enumerate(self.given):
+            zeros[i].is_signed = weights.dtype == np.int8
+            zeros[i].zero, zeros[i].step = NULL, 0
+            if zero is not None:
+                array = zero
+                zeros[i].zero, zeros[i].step = <int32_t *>cnp.PyArray_DATA(array), cnp.PyArray_DIM(array, 0) > 1
+        self.zeros = zeros
+        return 0
+
     cdef int pack(self, const mlopt_kernels *table) except -1:
         """Weights for the kernels of a table, and what belongs to their columns."""
         cdef size_t inputs, outputs, columns, padded
         cdef cnp.ndarray weights, data, sums, start, scale
         packed = []
-        for layer, weights, zero in self.given:
+        for layer, weights, _ in self.given:
             inputs, outputs = cnp.PyArray_DIM(weights, 0), cnp.PyArray_DIM(weights, 1)
             is_signed = cnp.PyArray_TYPE(weights) == cnp.NPY_INT8
             columns = table.gemm_pack_s8(inputs, outputs, NULL, 0, 0, is_signed, NULL)
@@ -168,9 +182,9 @@ cdef class QuantizedMLP:
         return 0
 
     cdef int lay_out(self, Chain chain, const mlopt_kernels *table) except -1:
-        cdef size_t count = len(self.given), i, widest = PANEL, needed
+        cdef size_t count = len(self.given), i, needed, steps
         cdef mlopt_int8_layer *layers
-        cdef cnp.ndarray data, start, scale, shift, weight_scale
+        cdef cnp.ndarray data, start, scale, shift, scratch, layers_memory, steps_memory
         cdef char *at
         while self.packed_for != table:  # again where another thread came in between with its tier
             self.pack(table)
@@ -179,10 +193,10 @@ cdef class QuantizedMLP:
         needed = 0
         for i in range(count):
             needed += self.row + 3 * 4 * <size_t>packed[i][5]
-        chain.scratch = vector(needed, cnp.NPY_UINT8)
-        chain.layers_memory = vector(count * sizeof(mlopt_int8_layer), cnp.NPY_UINT8)
-        layers = <mlopt_int8_layer *>cnp.PyArray_DATA(chain.layers_memory)
-        at = <char *>cnp.PyArray_DATA(chain.scratch)
+        scratch = vector(needed, cnp.NPY_UINT8)
+        layers_memory = vector(count * sizeof(mlopt_int8_layer), cnp.NPY_UINT8)
+        layers = <mlopt_int8_layer *>cnp.PyArray_DATA(layers_memory)
+        at = <char *>cnp.PyArray_DATA(scratch)
         for i in range(count):
             layer, weights, _ = self.given[i]
             data, columns, start, scale, shift, padded = packed[i]
@@ -203,11 +217,13 @@ cdef class QuantizedMLP:
                 layers[i].start = <int32_t *>(at + self.row + 4 * <size_t>padded)
                 layers[i].scale = <float *>(at + self.row + 8 * <size_t>padded)
             at += self.row + 12 * <size_t>padded
-        chain.layers = layers
-        chain.steps_memory = vector(table.chain_plan_s8(count, layers, NULL) * sizeof(mlopt_int8_step), cnp.NPY_UINT8)
-        chain.steps = <mlopt_int8_step *>cnp.PyArray_DATA(chain.steps_memory)
-        chain.count = table.chain_plan_s8(count, layers, <mlopt_int8_step *>chain.steps)
-        chain.kept, chain.table = packed, table
+        steps = table.chain_plan_s8(count, layers, NULL)
+        steps_memory = vector(steps * sizeof(mlopt_int8_step), cnp.NPY_UINT8)
+        table.chain_plan_s8(count, layers, <mlopt_int8_step *>cnp.PyArray_DATA(steps_memory))
+        # all at once, so that a chain is whole whatever fails
+        chain.count, chain.layers = steps, layers
+        chain.steps = <const mlopt_int8_step *>cnp.PyArray_DATA(steps_memory)
+        chain.kept, chain.table = (packed, scratch, layers_memory, steps_memory), table
         return 0
 
     cdef Chain here(self, const mlopt_kernels *table):
@@ -221,7 +237,7 @@ cdef class QuantizedMLP:
             if found is None:
                 alive = {known.ident for known in threading.enumerate()}
                 for ident in [ident for ident in self.others if ident not in alive]:
-                    del self.others[ident]
+                    self.others.pop(ident, None)
                 found = self.others[thread] = Chain()
                 (<Chain>found).owner = thread
             chain = <Chain>found
@@ -241,24 +257,13 @@ cdef class QuantizedMLP:
 
     cdef int run_rows(self, Chain chain, size_t rows, const float *x, float *out) except -1:
         cdef batch b
-        cdef cnp.ndarray zeros
-        cdef list kept = []
+        cdef tuple _kept = chain.kept  # while the GIL is free, another call may lay the chain out for its tier
         b.table, b.layers, b.layer_count = chain.table, chain.layers, len(self.given)
         b.steps, b.step_count = chain.steps, chain.count
         b.rows, b.x, b.out, b.row = rows, x, out, self.row
         b.inputs, b.outputs = self.widths[0], self.objective.outputs
         b.dynamic = self.dynamic
-        for i, (_, weights, zero) in enumerate(self.given):
-            if i == MOST_LAYERS:
-                raise ValueError(f"a quantised network has at most {MOST_LAYERS} layers")
-            b.signed_weights[i] = weights.dtype == np.int8
-            b.zeros[i] = NULL
-            b.zero_steps[i] = 0
-            if zero is not None:
-                zeros = zero
-                kept.append(zeros)
-                b.zeros[i] = <int32_t *>cnp.PyArray_DATA(zeros)
-                b.zero_steps[i] = cnp.PyArray_DIM(zeros, 0) > 1
+        b.zeros = self.zeros
         b.parts, b.status = 1, 0
         cdef size_t work = rows * self.products
         if work < RELEASE_WORK:
@@ -437,10 +442,6 @@ def remade(layers, output, mode, source):
 
 # --- batches -------------------------------------------------------------------------------------
 
-cdef enum:
-    MOST_LAYERS = 64
-
-
 # A batch on its way through the layers.
 cdef struct batch:
     const mlopt_kernels *table
@@ -452,9 +453,7 @@ cdef struct batch:
     const float *x
     float *out
     bint dynamic
-    bint signed_weights[MOST_LAYERS]
-    const int32_t *zeros[MOST_LAYERS]
-    size_t zero_steps[MOST_LAYERS]
+    const weight_zeros *zeros
     int parts
     int status
 
@@ -499,10 +498,10 @@ cdef void some_rows(const batch *b, size_t rows, const float *x, float *out, cha
         layer = b.layers + i
         job.m, job.n, job.k = rows, layer.outputs, layer.inputs
         job.a, job.a_row, job.a_column, job.a_padded = now, b.row, 1, True
-        job.b_signed = b.signed_weights[i]
+        job.b_signed = b.zeros[i].is_signed
         job.packed, job.packed_columns = layer.packed, layer.packed_columns
         job.a_zero = &layer.zero
-        job.b_zero, job.b_zero_step = b.zeros[i], b.zero_steps[i]
+        job.b_zero, job.b_zero_step = b.zeros[i].zero, b.zeros[i].step
         job.result.scale, job.result.scale_step = layer.scale, 1
         job.result.shift, job.result.activation = layer.shift, layer.activation
         job.blocks, job.workspace = default_blocks(1), memory + 2 * half

@@ -38,19 +38,29 @@ cdef extern from "lstm.h" nogil:
         bint every
     size_t mlopt_lstm_carried_elements(const mlopt_lstm *, size_t, size_t, int)
     size_t mlopt_lstm_packed_elements(const mlopt_lstm *)
+    size_t mlopt_lstm_short_elements(const mlopt_lstm *, size_t, size_t, int)
+    size_t mlopt_lstm_short_packed_elements(const mlopt_lstm *)
+    size_t mlopt_lstm_short_bytes(const mlopt_lstm *, const mlopt_gemm_blocks *, size_t)
     size_t mlopt_lstm_product_bytes(const mlopt_lstm *, const mlopt_gemm_blocks *, size_t, size_t)
 
     void mlopt_lstm_predict_f32(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const float *,
                                 const float *, const mlopt_lstm_workspace *, float *)
+    void mlopt_lstm_predict_bf16(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const float *,
+                                 const float *, const mlopt_lstm_workspace *, float *)
     void mlopt_lstm_predict_f64(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const double *,
                                 const double *, const mlopt_lstm_workspace *, double *)
     double mlopt_lstm_loss_f32(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const float *,
                                const float *, const mlopt_targets *, const mlopt_lstm_workspace *)
+    double mlopt_lstm_loss_bf16(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const float *,
+                                const float *, const mlopt_targets *, const mlopt_lstm_workspace *)
     double mlopt_lstm_loss_f64(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const double *,
                                const double *, const mlopt_targets *, const mlopt_lstm_workspace *)
     double mlopt_lstm_gradient_f32(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const float *,
                                    const float *, const mlopt_targets *, const uint64_t *,
                                    const mlopt_lstm_workspace *, float *)
+    double mlopt_lstm_gradient_bf16(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const float *,
+                                    const float *, const mlopt_targets *, const uint64_t *,
+                                    const mlopt_lstm_workspace *, float *)
     double mlopt_lstm_gradient_f64(const mlopt_kernels *, const mlopt_lstm *, const mlopt_objective *, const double *,
                                    const double *, const mlopt_targets *, const uint64_t *,
                                    const mlopt_lstm_workspace *, double *)

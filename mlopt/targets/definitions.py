@@ -190,6 +190,18 @@ TARGETS = (
         "training",
     ),
     Target(
+        "training_iteration_bf16",
+        "one optimiser step with products in bfloat16",
+        'the LSTM and the step of training_iteration with precision="bf16", beside both in float32',
+        HOT,
+        (
+            higher("goal", "≥ 1.5× our own float32", 1.5, "vs_float32"),
+            higher("goal", "≥ 2× PyTorch in float32", 2.0, "vs_peer"),
+            higher("goal", "≥ 70 % of the bfloat16 limit", 0.7, "share"),
+        ),
+        "training",
+    ),
+    Target(
         "training_iteration_mlp",
         "one optimiser step of an MLP",
         "MLP 100-256-256-256-256-10, ReLU, batch 1024, float32, MSE: forward, backward, AdamW",

@@ -86,6 +86,13 @@ def dot_int8() -> Limit:
     return Limit("int8 dot products", kernel_batch("limit_int8", "s8", (count,), left, right), 2.0 * count, "OP/s")
 
 
+def dot_bf16() -> Limit:
+    """Products of bfloat16 pairs with float32 sums, as fast as they issue, on one core."""
+    count = 2 * CHAINS * 500
+    x = aligned(2, "uint16")
+    return Limit("bfloat16 dot products", kernel_batch("limit_bf16", "bf16", (count,), x, x), 2.0 * count, "FLOP/s")
+
+
 def in_threads(batch: Batch, threads: int) -> Batch:
     """The same batch in several threads at once; the time is that of the slowest."""
 

@@ -11,18 +11,18 @@ from mlopt.targets.result import ABSENT, MEASURED, MET, MISSED, UNAVAILABLE, UNK
 # Every id that the plan states, in its order.
 IDS = [
     "feature_extraction", "matmul_1024", "matmul_1024_f32", "matmul_sizes", "matmul_shapes", "matmul_small",
-    "matmul_cores", "training_iteration", "training_iteration_mlp", "training_step_mlp", "fit_digits", "gradient",
-    "inference", "inference_shapes", "inference_int8", "allocations", "cache_hit_rate", "branch_prediction", "ipc",
-    "cpu_utilisation",
+    "matmul_cores", "training_iteration", "training_iteration_bf16", "training_iteration_mlp", "training_step_mlp",
+    "fit_digits", "gradient", "inference", "inference_shapes", "inference_int8", "allocations", "cache_hit_rate",
+    "branch_prediction", "ipc", "cpu_utilisation",
     "strassen_4096", "feature_symbols", "feature_history", "svd_512", "sparse_vs_dense",
     "vector_ops", "int8_gemm", "int8_sizes", "pipeline_throughput", "pools", "spsc", "overall", "gpu_parity", "pgo",
     "soak",
 ]  # fmt: skip
 MEASURED_NOW = {
     "feature_extraction", "matmul_1024", "matmul_1024_f32", "matmul_sizes", "matmul_shapes", "matmul_small",
-    "matmul_cores", "training_iteration", "training_iteration_mlp", "training_step_mlp", "fit_digits", "gradient",
-    "inference", "inference_shapes", "inference_int8", "allocations", "cpu_utilisation", "strassen_4096", "vector_ops",
-    "feature_symbols", "feature_history", "overall", "int8_gemm", "int8_sizes",
+    "matmul_cores", "training_iteration", "training_iteration_bf16", "training_iteration_mlp", "training_step_mlp",
+    "fit_digits", "gradient", "inference", "inference_shapes", "inference_int8", "allocations", "cpu_utilisation",
+    "strassen_4096", "vector_ops", "feature_symbols", "feature_history", "overall", "int8_gemm", "int8_sizes",
 }  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_fma_chains(tier, kind, eps, n):
 
 def test_rates():
     made = [limits.fma("float32"), limits.fma("float64", 2), limits.l1_read(), limits.stream("triad", "float64", 99)]
-    made.append(limits.dot_int8())
+    made += [limits.dot_int8(), limits.dot_bf16()]
     for limit in made:
         assert limit.amount > 0
         assert limit.batch(2) > 0

@@ -1,5 +1,12 @@
+#include "../simd/bf16.h"
 #include "bf16.h"
 
-#include "../simd/bf16.h"
-
 #include "limit.h"
+
+#include "convert.h"
+
+#include "tile.h"
+
+#include "pack.h"
+
+#include "product.h"

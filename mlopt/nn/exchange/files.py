@@ -348,6 +348,7 @@ COMMON: dict[str, Expected] = {
     "dtype": (lambda value: value in ("float32", "float64"), "float32 or float64", True),
     "optimizer": (lambda value: isinstance(value, dict), "an object", True),
     "dropout": (one_of(is_number, is_list(is_number)), "a number, or a list of numbers", False),
+    "precision": (lambda value: value in ("full", "bf16"), "full or bf16", False),
     "l2": (is_number, "a number", False), "huber_delta": (is_number, "a number", False),
 }  # fmt: skip
 ARGUMENTS: dict[str, dict[str, Expected]] = {

@@ -21,7 +21,6 @@ from mlopt.nn.exchange.chain import SPARE_ELEMENTS, Activation, Affine, Dense, D
 from mlopt.nn.quantize import QuantizedLayer
 from mlopt.nn.quantized import QuantizedMLP
 
-MOST_LAYERS = 64
 SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 NEVER_NEGATIVE = ("relu", "sigmoid")
 
@@ -127,19 +126,17 @@ class QuantizedFolder:
     def add_activation(self, layer: Activation) -> None:
         last = self.layers[-1] if self.layers else None
         cuts = self.pending is not None and self.pending.cuts
+        if last is None or last.activation is not None or (cuts and layer.name != "relu"):
+            if self.pending is None:
+                raise ValueError(f"{layer.where}: an activation must follow a dense layer, or what is quantised")
+            last = self.insert(self.pending)
+        self.pending = None
         if layer.name == "softmax":
-            if last is None:
-                raise ValueError(f"{layer.where}: there is no dense layer in front of it")
-            self.floor(layer.where)
-            self.softmax, self.pending = True, None
-        elif last is not None and last.activation is None and (not cuts or layer.name == "relu"):
-            last.activation, self.pending = layer.name, None
-        elif self.pending is not None:
-            self.insert(self.pending).activation = layer.name
+            self.softmax = True
         else:
-            raise ValueError(f"{layer.where}: an activation must follow a dense layer, or what is quantised")
+            last.activation = layer.name
 
-    def floor(self, where: str) -> None:
+    def floor(self) -> None:
         """Makes the last layer do what a rounding behind it does to negative numbers."""
         if self.pending is None or not self.pending.cuts or self.layers[-1].activation in NEVER_NEGATIVE:
             return
@@ -161,11 +158,11 @@ class QuantizedFolder:
         self.pending = None
         return self.layers[-1]
 
-    def finish(self, where: str) -> None:
+    def finish(self) -> None:
         if not self.layers:
             raise ValueError("the model has no dense layer")
         if not self.softmax:
-            self.floor(where)
+            self.floor()
 
 
 def build_quantized(layers: Sequence[Any], source: Any = None) -> QuantizedMLP:
@@ -176,9 +173,7 @@ def build_quantized(layers: Sequence[Any], source: Any = None) -> QuantizedMLP:
     with np.errstate(all="ignore"):
         for layer in layers:
             folder.add(layer)
-        folder.finish(layers[-1].where if layers else "the model")
-        if len(folder.layers) > MOST_LAYERS:
-            raise ValueError(f"the model has {len(folder.layers)} dense layers, at most {MOST_LAYERS} are supported")
+        folder.finish()
         dynamic = {layer.rounding.scale is None for layer in folder.layers}
         if len(dynamic) > 1:
             raise ValueError("some layers have scales for their inputs, others take them from the data: "

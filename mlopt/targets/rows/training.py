@@ -7,14 +7,14 @@ import time
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mlopt._extras import needs
 from mlopt.targets import peers
 from mlopt.targets.contest import OURS, Contest, NotHere, Options
-from mlopt.targets.limits import fma
+from mlopt.targets.limits import dot_bf16, fma
 from mlopt.targets.measure import Batch, calls
 from mlopt.targets.products import ours as products_ours
 from mlopt.targets.result import Row
@@ -33,21 +33,38 @@ def measure_training_iteration(row: Row, options: Options) -> None:
 
     model, x, y = series_model()
     before = Series(model.parameters)
-    rows = SERIES * STEPS
-    products = 4 * HIDDEN * ((INPUTS + HIDDEN) + (LAYERS - 1) * 2 * HIDDEN)
-    flops = rows * (6.0 * products - 2.0 * 4 * HIDDEN * INPUTS)  # the first layer needs no gradient of its input
     limit = fma("float32")
     contest = Contest(
         ours=calls(lambda: model.train_step(x, y)),
         baseline=on_reference(calls(lambda: before.train_step(x, y))),
         limits=[limit],
         share_of=limit.name,
-        amount=flops,
+        amount=series_flops(),
         plan_figure=5.0,
     )
     if options.peers and (torch := peers.find("torch")) is not None:
         contest.peers[f"{peers.label('torch')}, fused AdamW"] = calls(torch_series_step(torch, model, x, y))
     contest.fill(row, options.seconds, min_rounds=3 if options.seconds < 1 else 5)
+
+
+def measure_training_iteration_bf16(row: Row, options: Options) -> None:
+    """The same step with its products in bfloat16, beside the step in float32."""
+    model, x, y = series_model("bf16")
+    full, _, _ = series_model()
+    limit = dot_bf16()
+    contest = Contest(
+        ours=calls(lambda: model.train_step(x, y)),
+        variants={"float32": calls(lambda: full.train_step(x, y))},
+        limits=[limit],
+        share_of=limit.name,
+        amount=series_flops(),
+    )
+    if options.peers and (torch := peers.find("torch")) is not None:
+        contest.peers[f"{peers.label('torch')}, float32, fused AdamW"] = calls(torch_series_step(torch, full, x, y))
+    rounds = contest.fill(row, options.seconds, min_rounds=3 if options.seconds < 1 else 5)
+    row.figures["float32"] = row.metrics["float32"]
+    row.metrics["vs_float32"] = rounds.ratio("variant float32", of=OURS).median
+    row.notes.append(f"{row.metrics['vs_float32']:.3g} times as fast as the same step in float32")
 
 
 def measure_cpu_utilisation(row: Row, options: Options) -> None:
@@ -99,14 +116,21 @@ def measure_cpu_utilisation(row: Row, options: Options) -> None:
     )
 
 
-def series_model() -> tuple[Any, np.ndarray, np.ndarray]:
+def series_flops() -> float:
+    """Floating-point operations of the training iteration's products."""
+    products = 4 * HIDDEN * ((INPUTS + HIDDEN) + (LAYERS - 1) * 2 * HIDDEN)
+    # the first layer needs no gradient of its input
+    return SERIES * STEPS * (6.0 * products - 2.0 * 4 * HIDDEN * INPUTS)
+
+
+def series_model(precision: Literal["full", "bf16"] = "full") -> tuple[Any, np.ndarray, np.ndarray]:
     """The LSTM of the training iteration, samples and targets."""
     from mlopt.nn import LSTM
 
     rng = np.random.default_rng(1)
     x = rng.standard_normal((SERIES, STEPS, INPUTS)).astype("float32")
     y = rng.standard_normal((SERIES, HIDDEN)).astype("float32")
-    return LSTM(INPUTS, HIDDEN, LAYERS, rng=0), x, y
+    return LSTM(INPUTS, HIDDEN, LAYERS, rng=0, precision=precision), x, y
 
 
 def torch_series_step(torch: Any, model: Any, x: np.ndarray, y: np.ndarray) -> Callable[[], object]:
