@@ -30,6 +30,7 @@ COMMANDS = {
     "targets": Command("mlopt.targets.command", "measure the stated targets on this machine", "targets"),
     "rates": Command("mlopt.targets.rates_command", "measure rates over sizes, shapes and libraries", "targets"),
     "info": Command("mlopt.info", "what was built, and what this machine runs of it"),
+    "quantize": Command("mlopt.quantization.command", "quantise a model to 8-bit integers, with a comparison", "onnx"),
     "verify": Command("mlopt.verify", "compare every kernel on every tier with the reference kernels"),
 }
 

@@ -172,7 +172,7 @@ def test_permissions_and_links(tmp_path):
 
 
 def test_what_cannot_be_saved(tmp_path, monkeypatch):
-    with pytest.raises(TypeError, match="model must be an MLP or LSTM, not dict"):
+    with pytest.raises(TypeError, match="model must be an MLP, LSTM or QuantizedMLP, not dict"):
         save({}, tmp_path / "model")
 
     class Other(AdamW):

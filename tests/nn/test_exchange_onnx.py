@@ -485,7 +485,7 @@ def test_what_is_no_file():
 def test_other_arguments():
     with pytest.raises(TypeError, match=r"source must be a path, bytes or an onnx\.ModelProto, not int"):
         from_onnx(3)
-    with pytest.raises(TypeError, match="model must be an MLP or LSTM, not dict"):
+    with pytest.raises(TypeError, match="model must be an MLP, LSTM or QuantizedMLP, not dict"):
         to_onnx({})
     with pytest.raises(FileNotFoundError):
         from_onnx("no such file")
@@ -560,7 +560,7 @@ def test_other_types_and_broken_numbers():
     for kind in (TensorProto.FLOAT16, TensorProto.STRING, TensorProto.COMPLEX64, 99):
         proto = simple()
         proto.graph.initializer[0].data_type = kind
-        refused(proto, "initializer 'W' must be float32, float64, int32, int64 or bool")
+        refused(proto, "initializer 'W' must be float32, float64, int32, int64, int8, uint8 or bool")
     proto = simple()
     proto.graph.initializer[0].data_type = TensorProto.INT64
     refused(proto, "but data for 10 elements")

@@ -10,6 +10,9 @@ it comes from.  One function folds a chain into what a model is made of, and bui
     MLP or LSTM --onnx_export.py--> ONNX
     MLP or LSTM <--files.py--> a file in the safetensors format, with the optimiser's state
 
+Quantised models go the same way: ``onnx_quantized.py`` has the operators on bytes, ``quantized_chain.py`` makes a
+QuantizedMLP of the layers, ``onnx_quantized_export.py`` and ``quantized_file.py`` write it.
+
 Folding is exact arithmetic on the side: whatever is ``x * scale + shift`` with fixed numbers, batch normalisation above
 all, is multiplied in float64 into the dense layer in front of it or behind it.  Where the order of layers has no place
 in a model (an activation behind an activation, say), a dense layer with ones on the diagonal makes one.

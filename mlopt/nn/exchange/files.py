@@ -22,6 +22,7 @@ from mlopt.nn.exchange.chain import Model
 from mlopt.nn.lstm import LSTM
 from mlopt.nn.mlp import MLP
 from mlopt.nn.optimizers import SGD, AdamW
+from mlopt.nn.quantized import QuantizedMLP
 
 __all__ = ["from_safetensors", "load", "save"]
 
@@ -36,12 +37,12 @@ Check: TypeAlias = Callable[[Any], bool]
 Expected: TypeAlias = tuple[Check, str, bool]
 
 
-def save(model: Model, path: str | os.PathLike[str]) -> None:
+def save(model: Model | QuantizedMLP, path: str | os.PathLike[str]) -> None:
     """Write a model to a file: what it is, its parameters, and the optimiser's state.
 
     Parameters
     ----------
-    model : MLP or LSTM
+    model : MLP, LSTM or QuantizedMLP
         The model.
     path : str or os.PathLike
         The file, in the safetensors format.  It is complete or, after an error, what it was.
@@ -53,7 +54,8 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     Notes
     -----
     The file holds the tensors ``parameters``, ``moments``, ``steps`` and ``seed`` of :meth:`MLP.get_state`.  A learning
-    rate that is a function of the step is kept as the number that it is at this step.
+    rate that is a function of the step is kept as the number that it is at this step.  Of a QuantizedMLP it holds the
+    layers' arrays, and not the float model that it came from.
 
     Examples
     --------
@@ -66,6 +68,9 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     >>> again.layers
     (3, 8, 2)
     """
+    if isinstance(model, QuantizedMLP):
+        save_quantized(model, path)
+        return
     check_model(model)
     state = model.get_state()
     arguments = arguments_of(model)
@@ -78,7 +83,15 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     write_whole(path, [needs("safetensors.numpy", extra="safetensors").save(tensors, metadata)])
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def save_quantized(model: QuantizedMLP, path: str | os.PathLike[str]) -> None:
+    from mlopt.nn.exchange.quantized_file import KIND, contents
+
+    arguments, tensors = contents(model)
+    metadata = {"format": FORMAT, "version": VERSION, "class": KIND, "arguments": json.dumps(arguments)}
+    write_whole(path, [needs("safetensors.numpy", extra="safetensors").save(tensors, metadata)])
+
+
+def load(path: str | os.PathLike[str]) -> Model | QuantizedMLP:
     """Read a model that :func:`save` wrote; also called ``from_safetensors``.
 
     Parameters
@@ -89,7 +102,7 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Returns
     -------
-    MLP or LSTM
+    MLP, LSTM or QuantizedMLP
         In the state it was in; training goes on as if it had never stopped.
 
     Raises
@@ -111,6 +124,10 @@ def load(path: str | os.PathLike[str]) -> Model:
     safetensors = needs("safetensors", extra="safetensors")
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
+            if is_quantized(file.metadata()):
+                from mlopt.nn.exchange.quantized_file import restored_quantized
+
+                return restored_quantized(file.metadata(), file)
             kind, arguments = checked_metadata(file.metadata())
             check_tensors(kind, arguments, file)
             return restored(kind, arguments, {name: file.get_tensor(name) for name in TENSORS})
@@ -128,7 +145,7 @@ def arguments_of(model: Any) -> dict[str, Any]:
 
 def check_model(model: Any) -> None:
     if not isinstance(model, MLP | LSTM):
-        raise TypeError(f"model must be an MLP or LSTM, not {type(model).__name__}")
+        raise TypeError(f"model must be an MLP, LSTM or QuantizedMLP, not {type(model).__name__}")
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -188,15 +205,24 @@ def parsed(text: bytes | str, what: str) -> dict[str, Any]:
     return found
 
 
-def checked_metadata(metadata: Any) -> tuple[str, dict[str, Any]]:
-    """The class and the arguments of the constructor, each of a type that is expected."""
+def is_quantized(metadata: Any) -> bool:
+    check_format(metadata)
+    return bool(metadata.get("class") == "QuantizedMLP")
+
+
+def check_format(metadata: Any) -> None:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ValueError(f"its metadata must have the format {FORMAT!r}: it was not written by mlopt")
     if (version := metadata.get("version")) != VERSION:
         raise ValueError(f"it has version {short(version)}, expected {VERSION!r}")
+
+
+def checked_metadata(metadata: Any) -> tuple[str, dict[str, Any]]:
+    """The class and the arguments of the constructor, each of a type that is expected."""
+    check_format(metadata)
     kind = metadata.get("class")
     if not isinstance(kind, str) or kind not in ARGUMENTS:
-        raise ValueError(f"its class is {short(kind)}, expected one of: {', '.join(ARGUMENTS)}")
+        raise ValueError(f"its class is {short(kind)}, expected one of: {', '.join((*ARGUMENTS, 'QuantizedMLP'))}")
     text = metadata.get("arguments")
     if not isinstance(text, str):
         raise ValueError("its metadata must have arguments")

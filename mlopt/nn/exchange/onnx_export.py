@@ -12,6 +12,7 @@ from mlopt._extras import needs
 from mlopt.nn.exchange.chain import LAYER_NORM_EPS, Floats, Model
 from mlopt.nn.exchange.files import arguments_of, check_model, write_whole
 from mlopt.nn.lstm import LSTM
+from mlopt.nn.quantized import QuantizedMLP
 
 __all__ = ["to_onnx"]
 
@@ -22,12 +23,12 @@ OPERATORS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid", "gelu": "Gelu
 GATES_TO_ONNX = (0, 3, 1, 2)
 
 
-def to_onnx(model: Model, path: str | os.PathLike[str] | None = None) -> Any:
+def to_onnx(model: Model | QuantizedMLP, path: str | os.PathLike[str] | None = None) -> Any:
     """Make an ONNX graph of what a model predicts.
 
     Parameters
     ----------
-    model : MLP or LSTM
+    model : MLP, LSTM or QuantizedMLP
         The model.
     path : str or os.PathLike, optional
         A file to write as well.  It is complete or, after an error, what it was.
@@ -43,6 +44,9 @@ def to_onnx(model: Model, path: str | os.PathLike[str] | None = None) -> Any:
     -----
     ONNX Runtime computes float32 models of all kinds; of float64, it has neither GELU nor LSTM.
 
+    Of a quantised model with fixed scales, QuantizeLinear and DequantizeLinear stand around the layers; with scales
+    from the data, it is DynamicQuantizeLinear and MatMulInteger, which take one range for all samples of a call.
+
     Examples
     --------
     >>> import mlopt
@@ -51,8 +55,12 @@ def to_onnx(model: Model, path: str | os.PathLike[str] | None = None) -> Any:
     >>> [node.op_type for node in graph.node]
     ['Gemm', 'Relu', 'Gemm', 'Softmax']
     """
-    check_model(model)
     onnx = needs("onnx", extra="onnx")
+    if isinstance(model, QuantizedMLP):
+        from mlopt.nn.exchange.onnx_quantized_export import quantized_proto
+
+        return written(quantized_proto(onnx, model), path)
+    check_model(model)
     writer = Writer(onnx, model.dtype)
     arguments = arguments_of(model)
     layers = list(model.parameters)
@@ -68,7 +76,10 @@ def to_onnx(model: Model, path: str | os.PathLike[str] | None = None) -> Any:
     for i, layer in enumerate(layers):
         writer.dense(i, layer)
         writer.activation(i, names[i] if i < len(layers) - 1 else arguments["output"])
-    proto = writer.model(shape, ["samples", widths[-1]])
+    return written(writer.model(shape, ["samples", widths[-1]]), path)
+
+
+def written(proto: Any, path: str | os.PathLike[str] | None) -> Any:
     if path is not None:
         write_whole(path, [proto.SerializeToString()])
     return proto

@@ -34,6 +34,7 @@ from mlopt.nn.exchange.chain import (
     affine_of_batch_norm,
     build,
 )
+from mlopt.nn.quantized import QuantizedMLP
 
 __all__ = ["from_onnx"]
 
@@ -43,9 +44,16 @@ ROOT_HALF = math.sqrt(0.5)
 # ONNX keeps the gates as input, output, forget, cell
 GATES_FROM_ONNX = (0, 2, 3, 1)
 MOST_DIMENSIONS = 8
+# graphs with one of these are quantised; onnx_quantized.py reads them
+BYTE_OPERATORS = frozenset({
+    "DequantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul", "MatMulInteger", "MatMulIntegerToFloat",
+    "QGemm", "QLinearAdd", "QLinearMatMul", "QLinearMul", "QLinearSigmoid", "QLinearSoftmax", "QuantizeLinear",
+})  # fmt: skip
+# those that ONNX Runtime adds to ONNX's own
+CONTRIBUTED = frozenset(("com.microsoft", name) for name in BYTE_OPERATORS)
 
 
-def from_onnx(source: Any, *, loss: str | None = None, optimizer: Any = None) -> Model:
+def from_onnx(source: Any, *, loss: str | None = None, optimizer: Any = None) -> Model | QuantizedMLP:
     """Make a model of an ONNX graph that is one chain of layers.
 
     Parameters
@@ -60,8 +68,9 @@ def from_onnx(source: Any, *, loss: str | None = None, optimizer: Any = None) ->
 
     Returns
     -------
-    MLP or LSTM
+    MLP, LSTM or QuantizedMLP
         With the parameters in their type, float32 or float64.  An LSTM takes samples first, whatever the graph's order.
+        A graph that computes with bytes becomes a QuantizedMLP.
 
     Raises
     ------
@@ -74,6 +83,12 @@ def from_onnx(source: Any, *, loss: str | None = None, optimizer: Any = None) ->
     spells them out; LayerNormalization; Softmax as the last; BatchNormalization, which is folded into the dense layer
     next to it; Identity, Dropout, and Flatten, Reshape, Transpose, Squeeze and Gather where they only move the axes;
     LSTM, forward, from zeros, of which the last step goes on.
+
+    Of quantised graphs: QuantizeLinear and DequantizeLinear around these, with one scale for data, and one for each
+    output or one for all weights; QLinearMatMul, and ONNX Runtime's QGemm, QLinearAdd, QLinearMul, QLinearSigmoid and
+    QLinearSoftmax; DynamicQuantizeLinear with MatMulInteger, DynamicQuantizeMatMul and MatMulIntegerToFloat.  Rounding
+    in front of an activation or behind the last layer is left out; with scales from the data, each sample has its own
+    range, where ONNX has one for a batch.
 
     Examples
     --------
@@ -95,6 +110,12 @@ def from_onnx(source: Any, *, loss: str | None = None, optimizer: Any = None) ->
     else:
         raise TypeError(f"source must be a path, bytes or an onnx.ModelProto, not {type(source).__name__}")
     check(onnx, model)
+    if any(node.op_type in BYTE_OPERATORS for node in model.graph.node):
+        if loss is not None or optimizer is not None:
+            raise ValueError("source is quantised and cannot be trained: expected neither loss nor optimizer")
+        from mlopt.nn.exchange.onnx_quantized import quantized_from
+
+        return quantized_from(onnx, model)
     return build(Walk(onnx, model).layers(), loss=loss, optimizer=optimizer)
 
 
@@ -127,7 +148,7 @@ def check(onnx: Any, model: Any) -> None:
         check_tensor(onnx, tensor, f"initializer {tensor.name!r}")
     for node in graph.node:
         where = name_of(node)
-        if node.domain not in ("", "ai.onnx"):
+        if node.domain not in ("", "ai.onnx") and (node.domain, node.op_type) not in CONTRIBUTED:
             raise ValueError(f"{where} of the domain {node.domain!r} is not supported")
         for attribute in node.attribute:
             if attribute.HasField("g") or attribute.graphs or attribute.HasField("sparse_tensor"):
@@ -150,9 +171,11 @@ def check_tensor(onnx: Any, tensor: Any, where: str) -> None:
     if len(dims) > MOST_DIMENSIONS or any(size < 0 for size in dims):
         raise ValueError(f"{where} has the dimensions {dims[: MOST_DIMENSIONS + 1]}")
     kinds = {types.FLOAT: (4, "float_data"), types.DOUBLE: (8, "double_data"), types.INT64: (8, "int64_data"),
-             types.INT32: (4, "int32_data"), types.BOOL: (1, "int32_data")}  # fmt: skip
+             types.INT32: (4, "int32_data"), types.BOOL: (1, "int32_data"), types.INT8: (1, "int32_data"),
+             types.UINT8: (1, "int32_data")}  # fmt: skip
     if tensor.data_type not in kinds:
-        raise ValueError(f"{where} must be float32, float64, int32, int64 or bool, not data type {tensor.data_type}")
+        raise ValueError(f"{where} must be float32, float64, int32, int64, int8, uint8 or bool, "
+                         f"not data type {tensor.data_type}")  # fmt: skip
     size, field = kinds[tensor.data_type]
     if tensor.HasField("raw_data"):
         found, remainder = divmod(len(tensor.raw_data), size)
@@ -167,12 +190,15 @@ def array_of(onnx: Any, tensor: Any) -> Array:
     types = onnx.TensorProto
     kind, field = {
         types.FLOAT: ("<f4", "float_data"), types.DOUBLE: ("<f8", "double_data"), types.INT64: ("<i8", "int64_data"),
-        types.INT32: ("<i4", "int32_data"), types.BOOL: ("?", "int32_data"),
+        types.INT32: ("<i4", "int32_data"), types.BOOL: ("?", "int32_data"), types.INT8: ("i1", "int32_data"),
+        types.UINT8: ("u1", "int32_data"),
     }[tensor.data_type]  # fmt: skip
     if tensor.HasField("raw_data"):
         values = np.frombuffer(tensor.raw_data, np.uint8 if kind == "?" else kind)
     else:
-        values = np.array(getattr(tensor, field), kind)
+        values = np.array(getattr(tensor, field), "<i4" if kind in ("i1", "u1") else kind)
+        if kind in ("i1", "u1") and values.size and not np.array_equal(values, values.astype(kind)):
+            raise ValueError(f"tensor {tensor.name!r} has values that are not bytes")
     return values.astype(np.dtype(kind).newbyteorder("="), copy=False).reshape(tuple(tensor.dims))
 
 
@@ -184,7 +210,7 @@ class Link:
     """A layer and what comes before it; compared by identity."""
 
     before: Link | None
-    layer: Layer
+    layer: Any  # a Layer, or one of a quantised model
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,11 +268,11 @@ class Walk:
     def layers(self) -> list[Layer]:
         self.add_input()
         for node in self.graph.node:
-            operator: Callable[[Node], Value | list[Value]] | None = OPERATORS.get(node.op_type)
+            operator = self.operator(node.op_type)
             if operator is None:
                 raise ValueError(f"{name_of(node)} is not supported")
             with np.errstate(all="ignore"):
-                found = operator(Node(self, node))
+                found = operator(self.node(node))
             results = found if isinstance(found, list) else [found]
             self.values.update((name, value) for name, value in zip(node.output, results, strict=False) if name)
         if len(self.graph.output) != 1:
@@ -260,6 +286,12 @@ class Walk:
             raise ValueError(f"output {name!r} must be (samples, outputs), with an LSTM of its last step, "
                              f"but its axes are ({', '.join(stream.axes)})")  # fmt: skip
         return list(chain_of(stream.link))
+
+    def operator(self, name: str) -> Callable[[Any], Any] | None:
+        return OPERATORS.get(name)
+
+    def node(self, proto: Any) -> Node:
+        return Node(self, proto)
 
     def add_input(self) -> None:
         entries = [entry for entry in self.graph.input if entry.name not in self.values]
@@ -276,15 +308,15 @@ class Walk:
         self.values[entry.name] = Stream(None, names, width)
 
 
-def chain_of(link: Link | None) -> Iterator[Layer]:
+def chain_of(link: Link | None) -> Iterator[Any]:
     found = []
     while link is not None:
         found.append(link.layer)
         link = link.before
-    return reversed(found)
+    return iter(found[::-1])
 
 
-def follow(stream: Stream, layer: Layer, width: int | None = None) -> Stream:
+def follow(stream: Stream, layer: Any, width: int | None = None) -> Stream:
     width = stream.width if width is None else width
     return replace(stream, link=Link(stream.link, layer), form=("plain",), width=width)
 
