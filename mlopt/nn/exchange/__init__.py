@@ -10,8 +10,16 @@ it comes from.  One function folds a chain into what a model is made of, and bui
     MLP or LSTM --onnx_export.py--> ONNX
     MLP or LSTM <--files.py--> a file in the safetensors format, with the optimiser's state
 
-Quantised models go the same way: ``onnx_quantized.py`` has the operators on bytes, ``quantized_chain.py`` makes a
-QuantizedMLP of the layers, ``onnx_quantized_export.py`` and ``quantized_file.py`` write it.
+Quantised models go the same way: ``quantized_chain.py`` makes a QuantizedMLP of the layers, and
+``onnx_quantized_export.py`` and ``quantized_file.py`` say how one is written.
+
+Imports run one way.  A graph is read by ``onnx_graph.py``, the walk from node to node, which is given its operators:
+those of ``onnx_operators.py`` on real numbers, and of quantised graphs those of ``onnx_quantized.py`` on bytes too.
+``onnx_writer.py`` collects the nodes of a graph that is written; ``checks.py`` looks at what a file says in JSON::
+
+    onnx_import.py --> onnx_quantized.py --> onnx_operators.py --> onnx_graph.py --> chain.py
+    onnx_export.py --> onnx_quantized_export.py --> onnx_writer.py --> chain.py
+    files.py --> quantized_file.py --> checks.py
 
 Folding is exact arithmetic on the side: whatever is ``x * scale + shift`` with fixed numbers, batch normalisation above
 all, is multiplied in float64 into the dense layer in front of it or behind it.  Where the order of layers has no place

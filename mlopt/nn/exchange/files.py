@@ -7,18 +7,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from mlopt._extras import needs
 from mlopt.nn.exchange.chain import Model
+from mlopt.nn.exchange.checks import (
+    Expected,
+    check_arguments,
+    is_bool,
+    is_list,
+    is_none,
+    is_number,
+    is_string,
+    is_width,
+    one_of,
+    parsed,
+    short,
+)
+from mlopt.nn.exchange.quantized_file import KIND, contents, restored_quantized
 from mlopt.nn.lstm import LSTM
 from mlopt.nn.mlp import MLP
 from mlopt.nn.optimizers import SGD, AdamW
@@ -31,10 +44,6 @@ TYPES = {"float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64"}
 
 TENSORS = ("parameters", "moments", "steps", "seed")
 NUMBERS = {"steps": "int64", "seed": "uint64"}
-
-Check: TypeAlias = Callable[[Any], bool]
-# whether a value is good, how it is described, whether it must be there
-Expected: TypeAlias = tuple[Check, str, bool]
 
 
 def save(model: Model | QuantizedMLP, path: str | os.PathLike[str]) -> None:
@@ -84,8 +93,6 @@ def save(model: Model | QuantizedMLP, path: str | os.PathLike[str]) -> None:
 
 
 def save_quantized(model: QuantizedMLP, path: str | os.PathLike[str]) -> None:
-    from mlopt.nn.exchange.quantized_file import KIND, contents
-
     arguments, tensors = contents(model)
     metadata = {"format": FORMAT, "version": VERSION, "class": KIND, "arguments": json.dumps(arguments)}
     write_whole(path, [needs("safetensors.numpy", extra="safetensors").save(tensors, metadata)])
@@ -125,8 +132,6 @@ def load(path: str | os.PathLike[str]) -> Model | QuantizedMLP:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             if is_quantized(file.metadata()):
-                from mlopt.nn.exchange.quantized_file import restored_quantized
-
                 return restored_quantized(file.metadata(), file)
             kind, arguments = checked_metadata(file.metadata())
             check_tensors(kind, arguments, file)
@@ -184,27 +189,6 @@ def optimizer_as_json(optimizer: Any, steps: int) -> dict[str, Any]:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def parsed(text: bytes | str, what: str) -> dict[str, Any]:
-    """A JSON object, without what JSON leaves open: keys twice, NaN, infinity."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError(f"{what} has a key twice")
-        return found
-
-    def constant(name: str) -> Any:
-        raise ValueError(f"{what} has the number {name}")
-
-    try:
-        found = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what} is not JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{what} must be a JSON object, not {type(found).__name__}")
-    return found
-
-
 def is_quantized(metadata: Any) -> bool:
     check_format(metadata)
     return bool(metadata.get("class") == "QuantizedMLP")
@@ -234,17 +218,6 @@ def checked_metadata(metadata: Any) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"its optimizer is {short(name)}, expected one of: {', '.join(OPTIMIZERS)}")
     check_arguments(name, optimizer, OPTIMIZER_ARGUMENTS[name])
     return kind, arguments
-
-
-def check_arguments(kind: str, arguments: dict[str, Any], expected: dict[str, Expected]) -> None:
-    if unknown := arguments.keys() - expected.keys():
-        raise ValueError(f"its {kind} has the unknown arguments {short(sorted(unknown))}")
-    for name, (good, described, required) in expected.items():
-        if name not in arguments:
-            if required:
-                raise ValueError(f"its {kind} lacks the argument {name}")
-        elif not good(arguments[name]):
-            raise ValueError(f"its {kind} must have for {name} {described}, not {short(arguments[name])}")
 
 
 def check_tensors(kind: str, arguments: dict[str, Any], file: Any) -> None:
@@ -299,44 +272,7 @@ def restored(kind: str, arguments: dict[str, Any], state: dict[str, Any]) -> Mod
     return model
 
 
-def short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 # --- what arguments may be -----------------------------------------------------------------------
-
-
-def is_string(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not is_bool(value) and math.isfinite(value)
-
-
-def is_count(value: Any) -> bool:
-    return isinstance(value, int) and not is_bool(value) and value >= 0
-
-
-def is_width(value: Any) -> bool:
-    return is_count(value) and 1 <= value <= 1 << 24
-
-
-def is_list(of: Check) -> Check:
-    return lambda value: isinstance(value, list) and all(of(item) for item in value)
-
-
-def one_of(*checks: Check) -> Check:
-    return lambda value: any(check(value) for check in checks)
-
-
-def is_none(value: Any) -> bool:
-    return value is None
 
 
 NAMES: Expected = (one_of(is_string, is_list(is_string)), "a name, or a list of names", True)

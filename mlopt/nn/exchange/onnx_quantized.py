@@ -1,4 +1,4 @@
-"""Quantised models from ONNX graphs: the operators on bytes, in addition to those of :mod:`.onnx_import`.
+"""Quantised models from ONNX graphs: the operators on bytes, in addition to those of :mod:`.onnx_operators`.
 
 Three ways of writing a quantised model are read:
 
@@ -18,23 +18,8 @@ from typing import Any
 import numpy as np
 
 from mlopt.nn.exchange.chain import Activation, Affine
-from mlopt.nn.exchange.onnx_import import (
-    FEATURES,
-    OPERATORS,
-    Array,
-    Link,
-    Node,
-    Stream,
-    Walk,
-    arithmetic,
-    cast,
-    follow,
-    gemm,
-    matmul,
-    row,
-    settled,
-    transpose,
-)
+from mlopt.nn.exchange.onnx_graph import FEATURES, Array, Link, Node, Stream, Walk, follow, settled
+from mlopt.nn.exchange.onnx_operators import OPERATORS, arithmetic, cast, gemm, matmul, row, transpose
 from mlopt.nn.exchange.quantized_chain import SMALLEST_SCALE, ByteDense, Rounding, build_quantized
 from mlopt.nn.quantized import QuantizedMLP
 
@@ -43,7 +28,7 @@ BYTES = (np.dtype(np.int8), np.dtype(np.uint8))
 
 def quantized_from(onnx: Any, model: Any) -> QuantizedMLP:
     """The model of a graph that was checked."""
-    return build_quantized(QuantizedWalk(onnx, model).layers())
+    return build_quantized(Walk(onnx, model, OPERATORS | QUANTIZED, QuantizedNode).layers())
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -166,16 +151,6 @@ class QuantizedNode(Node):
         if self.walk.left < 0:
             raise self.refuse("the parameters that nodes share are too many to be copied for each")
         return data
-
-
-class QuantizedWalk(Walk):
-    """The walk with the operators on bytes."""
-
-    def operator(self, name: str) -> Callable[[Any], Any] | None:
-        return QUANTIZED.get(name) or OPERATORS.get(name)
-
-    def node(self, proto: Any) -> Node:
-        return QuantizedNode(self, proto)
 
 
 def dequantized(data: Array, parameters: Parameters, axis: int) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlopt.nn.exchange.onnx_export import OPSET_WITH_GELU, Writer
+from mlopt.nn.exchange.onnx_writer import OPSET_WITH_GELU, Writer
 from mlopt.nn.quantize import QuantizedLayer
 from mlopt.nn.quantized import QuantizedMLP
 

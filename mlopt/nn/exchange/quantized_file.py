@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.nn.exchange.files import Expected, check_arguments, is_list, is_string, is_width, parsed, short
+from mlopt.nn.exchange.checks import Expected, check_arguments, is_list, is_string, is_width, parsed, short
 from mlopt.nn.quantize import QuantizedLayer
 from mlopt.nn.quantized import QuantizedMLP
 
