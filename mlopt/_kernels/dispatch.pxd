@@ -210,35 +210,6 @@ cdef extern from "signatures.h" nogil:
     ctypedef size_t mlopt_product_pack_bf16(const mlopt_gemm_blocks *, size_t k, size_t n, const void *b, int b_short,
                                             ptrdiff_t b_row, ptrdiff_t b_column, uint16_t *packed) noexcept
 
-    # bf16
-    ctypedef struct mlopt_gemm_finish_f32:
-        pass
-    ctypedef struct mlopt_gemm_job_bf16:
-        size_t m
-        size_t n
-        size_t k
-        const void *a
-        ptrdiff_t a_row
-        ptrdiff_t a_column
-        const void *b
-        ptrdiff_t b_row
-        ptrdiff_t b_column
-        void *c
-        ptrdiff_t c_row
-        ptrdiff_t c_column
-        int a_short
-        int b_short
-        int c_short
-        int accumulate
-        const mlopt_gemm_blocks *blocks
-        void *workspace
-        const uint16_t *packed
-        size_t packed_columns
-        size_t packed_first
-    ctypedef void mlopt_product_bf16(const mlopt_gemm_job_bf16 *, const mlopt_gemm_finish_f32 *) noexcept
-    ctypedef size_t mlopt_product_pack_bf16(const mlopt_gemm_blocks *, size_t k, size_t n, const void *b, int b_short,
-                                            ptrdiff_t b_row, ptrdiff_t b_column, uint16_t *packed) noexcept
-
     # strassen
     ctypedef struct mlopt_matrix_f32:
         float *at

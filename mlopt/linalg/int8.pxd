@@ -1,7 +1,7 @@
-# Products of bytes: packed right operands, and jobs with workspace and threads.
+# Right operands of products of bytes in the form that the kernel reads.
 cimport numpy as cnp
 
-from mlopt._kernels.dispatch cimport mlopt_int8_job, mlopt_kernels
+from mlopt._kernels.dispatch cimport mlopt_kernels
 
 
 cdef class PackedInt8Matrix:
@@ -14,6 +14,3 @@ cdef class PackedInt8Matrix:
 
     cdef int pack(self, const mlopt_kernels *table) except -1
 
-
-# Runs the job, all but blocks and workspace of it given: 0, or -1 where there is no memory.
-cdef int run_int8(const mlopt_kernels *table, mlopt_int8_job *job, int threads) noexcept nogil

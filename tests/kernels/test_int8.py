@@ -12,7 +12,7 @@ from kernels.wide import FUNCTIONS, denormal_factor, ulp_error
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 
 from mlopt._kernels.register import Kernel, kernel_report
-from mlopt.linalg.int8 import Int8Product
+from mlopt.linalg.int8_gemm import Int8Product
 
 BLOCKS = (16, 64, 96)  # the smallest: small products go beyond one block in each direction
 DEPTH = 0x7FFFFFFF  # the largest sum
