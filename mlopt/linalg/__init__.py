@@ -3,8 +3,8 @@
 :func:`matmul` checks its operands once (``operands``), turns them into jobs (``_kernels/gemm/gemm.h``: sizes,
 pointers, strides) and runs each through ``gemm``, which takes the workspace from the slab pool and cuts large
 products into panels, one per thread. ``packed`` holds right operands in the form that the kernel reads.
-``int8`` over ``int8_gemm``, and ``bf16``, are the same for bytes and for bfloat16, ``views`` for Cython modules, on typed
-memoryviews.
+``int8`` over ``int8_gemm``, and ``bf16``, are the same for bytes and for bfloat16; ``views`` for Cython modules, on
+typed memoryviews.
 """
 
 from mlopt.linalg.int8 import PackedInt8Matrix, matmul_int8

@@ -13,4 +13,3 @@ cdef class PackedInt8Matrix:
     cdef readonly cnp.dtype dtype
 
     cdef int pack(self, const mlopt_kernels *table) except -1
-

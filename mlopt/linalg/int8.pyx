@@ -9,7 +9,6 @@ from libc.stdint cimport int8_t, int32_t, int64_t
 
 from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport (
-    MLOPT_INT8_TO_F32,
     MLOPT_INT8_TO_S8,
     MLOPT_INT8_TO_S32,
     MLOPT_INT8_TO_U8,
