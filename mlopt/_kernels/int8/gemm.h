@@ -131,6 +131,7 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
     const int pack_a = job->a_signed || job->a_column != 1 || (k % 4 != 0 && !job->a_padded);
     const int pack_now = pack_a && (mc < job->m || j == 0); /* all of it stays for the columns to come */
     const size_t a_bytes = mlopt_int8_a_bytes(job->blocks, job->m, job->n, k);
+    const int sums_count = job->a_zero_step || int8_a_zero(job, 0) != 0; /* else they are multiplied with 0 */
     int8_t *const panels = (int8_t *)workspace;
     uint8_t *const rows = (uint8_t *)workspace + kc * nc;
     int32_t *const sums = (int32_t *)(void *)(rows + a_bytes);
@@ -157,7 +158,7 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
         } else {
             block.panels = panels;
             block.panel_step = block.k * TILE_COLUMNS;
-            const int8_panels to = {panels, block.panel_step, sums};
+            const int8_panels to = {panels, block.panel_step, sums_count ? sums : NULL};
             int8_pack_panels(here, n,
                              (const uint8_t *)job->b + (ptrdiff_t)block.p * job->b_row + (ptrdiff_t)j * job->b_column,
                              job->b_row, job->b_column, job->b_signed, &to);

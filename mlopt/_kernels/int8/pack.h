@@ -5,7 +5,7 @@
 /* Four rows ahead are fetched while four are packed: a stride of whole pages leaves nothing else that would. */
 #define INT8_PACK_AHEAD 16
 
-/* Where panels go: the first of them, bytes from one to the next, the sums of their columns. */
+/* Where panels go: the first of them, bytes from one to the next, the sums of their columns, NULL where nobody asks. */
 typedef struct int8_panels {
     int8_t *at;
     size_t step;
@@ -16,9 +16,11 @@ typedef struct int8_panels {
 MLOPT_INLINE void int8_put(const int8_panels *to, size_t column, i32v four)
 {
     const size_t panel = column / TILE_COLUMNS, within = column - panel * TILE_COLUMNS;
-    int32_t *const sum = to->sums + column;
     i32_store((int32_t *)(void *)(to->at + panel * to->step + 4 * within), four);
-    i32_store(sum, i32_dot(i32_load(sum), u8_split(i32_set1(0x01010101)), s8_split(four)));
+    if (to->sums) {
+        int32_t *const sum = to->sums + column;
+        i32_store(sum, i32_dot(i32_load(sum), u8_split(i32_set1(0x01010101)), s8_split(four)));
+    }
 }
 
 /* Whole fours of k, rows contiguous: line by line of B.  Inlined with constant columns for four panels side by side,
@@ -111,7 +113,8 @@ static void int8_pack_panels(size_t k, size_t n, const uint8_t *b, ptrdiff_t b_r
     for (size_t j = 0; j < n; j += strip) {
         const uint8_t *const from = b + (ptrdiff_t)j * b_column;
         const size_t columns = mlopt_gemm_least(n - j, strip);
-        const int8_panels to = {panels->at + j / TILE_COLUMNS * panels->step, panels->step, panels->sums + j};
+        const int8_panels to = {panels->at + j / TILE_COLUMNS * panels->step, panels->step,
+                                panels->sums ? panels->sums + j : NULL};
         if (b_column == 1) {
             int8_pack_lines(k / 4, columns, from, b_row, flip, &to);
             int8_pack_bytes(k / 4 * 4, k, 0, columns, from, b_row, 1, one, &to);
