@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mlopt.linalg.int8_gemm import Activation
+from mlopt.quantization.arrays import QuantizedArray
 
 class PackedInt8Matrix:
     shape: tuple[int, int]
@@ -12,8 +13,8 @@ class PackedInt8Matrix:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]: ...
 
 def matmul_int8(
-    a: ArrayLike,
-    b: ArrayLike | PackedInt8Matrix,
+    a: ArrayLike | QuantizedArray,
+    b: ArrayLike | PackedInt8Matrix | QuantizedArray,
     out: NDArray[Any] | None = None,
     *,
     a_zero_point: int | ArrayLike = 0,

@@ -166,6 +166,25 @@ cdef int check_depth(size_t k, int64_t a, int64_t b) except -1:
     return 0
 
 
+cdef tuple unwrapped(a, b, a_zero_point, b_zero_point, scale, out, out_dtype):
+    """Of a QuantizedArray its bytes and zero point; of two of them the scale as well, unless sums are wanted."""
+    from mlopt.quantization.arrays import QuantizedArray
+    left, right = isinstance(a, QuantizedArray), isinstance(b, QuantizedArray)
+    if left and a.axis is not None:
+        raise ValueError(f"a must have one scale, got one for each channel along axis {a.axis}")
+    if right and b.axis not in (None, 1):
+        raise ValueError(f"b must have one scale or one for each column, got one for each channel along axis {b.axis}")
+    for name, zero, quantized in (("a", a_zero_point, left), ("b", b_zero_point, right)):
+        if quantized and zero is not 0:
+            raise ValueError(f"{name}_zero_point must be left out with a QuantizedArray, got {zero!r}")
+    if left and right and scale is None:
+        wanted = out.dtype if out_dtype is None and isinstance(out, cnp.ndarray) else out_dtype
+        if wanted is None or wanted not in ("int32", np.int32, INT32):
+            scale = a.scale * b.scale
+    return (a.data if left else a, b.data if right else b, a.zero_point if left else a_zero_point,
+            b.zero_point if right else b_zero_point, scale)
+
+
 def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, bias=None, activation="identity",
                 out_dtype=None, out_scale=1.0, out_zero_point=0, num_threads=None):
     """Matrix product of 8-bit integers with exact 32-bit sums, and what is made of them.
@@ -176,11 +195,11 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
 
     Parameters
     ----------
-    a : array_like of uint8 or int8, shape (..., k)
-        The left operand. Contiguous along k, uint8 and k a multiple of 4, it is read in place; otherwise rows are
+    a : array_like of uint8 or int8, shape (..., k), or QuantizedArray
+        The left operand. A :class:`mlopt.QuantizedArray` brings its zero point. Contiguous along k, uint8 and k a multiple of 4, it is read in place; otherwise rows are
         copied, which costs little where n is large.
-    b : array_like of int8 or uint8, shape (k, n), or PackedInt8Matrix
-        The right operand.
+    b : array_like of int8 or uint8, shape (k, n), or PackedInt8Matrix or QuantizedArray
+        The right operand. Two quantised arrays bring their scales as well: the result is real by default.
     out : ndarray, optional
         Where to store the result: of its shape and dtype, C-contiguous, writable, apart from all other arguments.
     a_zero_point : int or array_like of int, shape (m,), default 0
@@ -239,7 +258,16 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     array([[  -513, -16255]], dtype=int32)
     >>> mlopt.matmul_int8(a, b, a_zero_point=128, scale=0.01, out_dtype=np.int8)
     array([[  -5, -128]], dtype=int8)
+
+    The real product of quantised arrays:
+
+    >>> x = mlopt.quantize(np.array([[0.5, 1.0, -1.0]]), dtype="uint8")
+    >>> w = mlopt.quantize(np.array([[1.0, 10.0], [2.0, 20.0], [3.0, -30.0]]), axis=1)
+    >>> mlopt.matmul_int8(x, w).round(1)
+    array([[-0.5, 54.9]], dtype=float32)
     """
+    if not (isinstance(a, cnp.ndarray) and (isinstance(b, cnp.ndarray) or isinstance(b, PackedInt8Matrix))):
+        a, b, a_zero_point, b_zero_point, scale = unwrapped(a, b, a_zero_point, b_zero_point, scale, out, out_dtype)
     cdef mlopt_int8_job job
     cdef cnp.ndarray left = as_bytes(a, "a"), right = None, result, a_zero = None, b_zero = None
     cdef cnp.ndarray scales = None, integers = None, shift = None, rows

@@ -356,6 +356,44 @@ def session(nodes, inputs, output, constants=()):
     return runtime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"]).run(None, inputs)[0]
 
 
+@pytest.mark.parametrize("axis", [None, 1])
+def test_quantized_arrays(axis):
+    """Their bytes, zero points and scales, as if they were given one by one."""
+    rng = np.random.default_rng(3)
+    x = mlopt.quantize(rng.normal(size=(5, 12)).astype(np.float32) + 1, dtype="uint8")
+    w = mlopt.quantize(rng.normal(size=(12, 7)).astype(np.float32), axis=axis)
+    assert x.zero_point > 0
+    scale = x.scale * w.scale
+    real = mlopt.matmul_int8(x, w)
+    assert real.dtype == np.float32
+    np.testing.assert_array_equal(real, mlopt.matmul_int8(x.data, w.data, a_zero_point=x.zero_point, scale=scale))
+    np.testing.assert_allclose(real, x.dequantize() @ w.dequantize(), rtol=1e-4, atol=1e-4)
+    sums = (x.data.astype(int) - int(x.zero_point)) @ w.data.astype(int)
+    for dtype in ("int32", np.int32, np.dtype(np.int32)):
+        np.testing.assert_array_equal(mlopt.matmul_int8(x, w, out_dtype=dtype), sums)
+    np.testing.assert_array_equal(mlopt.matmul_int8(x, w, np.empty((5, 7), np.int32)), sums)
+    np.testing.assert_array_equal(mlopt.matmul_int8(x, w.data), sums)
+    np.testing.assert_array_equal(mlopt.matmul_int8(x, PackedInt8Matrix(w.data)), sums)
+    np.testing.assert_array_equal(mlopt.matmul_int8(x.data, w, a_zero_point=x.zero_point), sums)
+    np.testing.assert_array_equal(
+        mlopt.matmul_int8(x, w, out_dtype="int8", out_scale=0.25),
+        mlopt.matmul_int8(x.data, w.data, a_zero_point=x.zero_point, scale=scale, out_dtype="int8", out_scale=0.25),
+    )
+
+
+def test_quantized_arrays_that_do_not_fit():
+    x, w = np.ones((4, 6), np.float32), np.ones((6, 3), np.float32)
+    rows, both = mlopt.quantize(x, axis=0), mlopt.quantize(w, axis=0)
+    for arguments, options, text in (
+        ((rows, mlopt.quantize(w)), {}, "a must have one scale, got one for each channel along axis 0"),
+        ((mlopt.quantize(x), both), {}, "b must have one scale or one for each column, got one for each .* axis 0"),
+        ((mlopt.quantize(x), w.astype(np.int8)), {"a_zero_point": 3}, "a_zero_point must be left out .*, got 3"),
+        ((x.astype(np.int8), mlopt.quantize(w)), {"b_zero_point": 1}, "b_zero_point must be left out .*, got 1"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            mlopt.matmul_int8(*arguments, **options)
+
+
 @pytest.mark.peer
 @pytest.mark.parametrize("signs", [(np.uint8, np.int8), (np.uint8, np.uint8)])
 @pytest.mark.parametrize("zeros", [(0, 0), (7, 3), (128, 0), (255, 127)])
