@@ -208,9 +208,9 @@ cdef object reduce_axes(mlopt_operation operation, object array, object axis, ob
     a = <cnp.ndarray>array if type(array) is cnp.ndarray else np.asarray(array)
     if not is_ours(a) or cnp.PyArray_NDIM(a) == 0:
         return _numpy(operation, a, axis, out, keepdims, ddof)
-    count = read_axes(axis, a, reduced)
     if operation == ARGMAX and axis is not None and not hasattr(axis, "__index__"):
         raise TypeError(f"axis must be an integer or None for argmax, not {axis!r}")
+    count = read_axes(axis, a, reduced)
     for i in range(cnp.PyArray_NDIM(a)):
         if reduced[i]:
             length *= cnp.PyArray_DIM(a, i)

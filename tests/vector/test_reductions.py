@@ -46,8 +46,9 @@ def test_argmax(dtype):
         assert result.dtype == np.intp
         np.testing.assert_array_equal(result, np.argmax(a, axis))
         np.testing.assert_array_equal(mlopt.argmax(a, axis, keepdims=True), np.argmax(a, axis, keepdims=True))
-    with pytest.raises(TypeError, match="axis"):
-        mlopt.argmax(a.astype(np.float64), (0, 1))
+    for axes in ((0, 1), (0, 0), (7,), ()):
+        with pytest.raises(TypeError, match="axis"):
+            mlopt.argmax(a.astype(np.float64), axes)
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int64, np.uint32, np.float16, np.complex128, np.longdouble])
