@@ -197,8 +197,7 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     ----------
     a : array_like of uint8 or int8, shape (..., k), or QuantizedArray
         The left operand. A :class:`mlopt.QuantizedArray` brings its zero point. Contiguous along k, uint8 and k a
-        multiple of 4, it is read in place; otherwise rows are
-        copied, which costs little where n is large.
+        multiple of 4, it is read in place; otherwise rows are copied, which costs little where n is large.
     b : array_like of int8 or uint8, shape (k, n), or PackedInt8Matrix or QuantizedArray
         The right operand. Two quantised arrays bring their scales as well: the result is real by default.
     out : ndarray, optional
