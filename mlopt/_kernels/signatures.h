@@ -303,7 +303,7 @@ typedef struct mlopt_int8_step {
     size_t first, columns;
     mlopt_activation activation;
     float floor;
-    /* outputs to bytes: round(x multiplier), clipped to low and high, + zero */
+    /* real numbers to bytes: round(x multiplier), clipped to low and high, + zero */
     float multiplier, low, high;
     int32_t zero;
 } mlopt_int8_step;

@@ -17,6 +17,21 @@ MLOPT_INLINE int8_rounding int8_rounding_of(float multiplier, int32_t zero)
     return (int8_rounding){f32_set1(multiplier), f32_set1((float)-zero), f32_set1((float)(255 - zero)), i32_set1(zero)};
 }
 
+/* The plan has converted the numbers. */
+MLOPT_INLINE int8_rounding int8_rounding_of_step(const mlopt_int8_step *step)
+{
+    return (int8_rounding){f32_set1(step->multiplier), f32_set1(step->low), f32_set1(step->high), i32_set1(step->zero)};
+}
+
+/* The step makes a layer's inputs. */
+static inline void int8_round_for(mlopt_int8_step *step, const mlopt_int8_layer *layer)
+{
+    step->multiplier = layer->multiplier;
+    step->low = (float)-layer->zero;
+    step->high = (float)(255 - layer->zero);
+    step->zero = layer->zero;
+}
+
 MLOPT_INLINE i32v int8_rounded(f32v x, const int8_rounding *by)
 {
     return i32_add(i32_round(f32_min(f32_max(f32_mul(x, by->multiplier), by->low), by->high)), by->zero);
@@ -35,10 +50,9 @@ MLOPT_INLINE void int8_take_in(size_t n, const float *x, const int8_rounding *by
 /* The first step: the chain's inputs. */
 static void int8_input(const mlopt_int8_step *step, const float *x, float *out)
 {
-    const mlopt_int8_layer *const layer = step->layer;
-    const int8_rounding by = int8_rounding_of(layer->multiplier, layer->zero);
+    const int8_rounding by = int8_rounding_of_step(step);
     (void)out;
-    int8_take_in(layer->inputs, x, &by, layer->bytes);
+    int8_take_in(step->layer->inputs, x, &by, step->layer->bytes);
 }
 
 /* Inputs to bytes by their own range: their zero point, and what a unit is worth. */
@@ -97,15 +111,13 @@ typedef struct int8_outputs {
 MLOPT_INLINE int8_outputs int8_outputs_of(const mlopt_int8_step *step, float *out)
 {
     const mlopt_int8_layer *const layer = step->layer;
-    const int8_rounding by = {f32_set1(step->multiplier), f32_set1(step->low), f32_set1(step->high),
-                              i32_set1(step->zero)};
     return (int8_outputs){.scale = layer->scale + step->first,
                           .shift = layer->shift + step->first,
                           .bytes = step->next ? step->next->bytes + step->first : NULL,
                           .reals = out + step->first,
                           .columns = step->columns,
                           .floor = f32_set1(step->floor),
-                          .by = by};
+                          .by = int8_rounding_of_step(step)};
 }
 
 /* A vector of complete sums, number `v` of the step's. */
@@ -211,6 +223,7 @@ size_t MLOPT_SYMBOL(chain_plan, s8)(size_t count, const mlopt_int8_layer *layers
         if (layer == layers || !(layer[-1].activation <= MLOPT_RELU) || layer->dynamic) {
             step.run = layer->dynamic ? int8_dynamic_input : int8_input;
             step.x = layer == layers ? NULL : layer[-1].reals;
+            int8_round_for(&step, layer);
             if (steps)
                 steps[used] = step;
             used++;
@@ -224,12 +237,8 @@ size_t MLOPT_SYMBOL(chain_plan, s8)(size_t count, const mlopt_int8_layer *layers
                                      .first = j,
                                      .columns = columns,
                                      .floor = layer->activation == MLOPT_RELU ? 0 : -INFINITY};
-            if (to_bytes) {
-                step.multiplier = next->multiplier;
-                step.low = (float)-next->zero;
-                step.high = (float)(255 - next->zero);
-                step.zero = next->zero;
-            }
+            if (to_bytes)
+                int8_round_for(&step, next);
             if (steps)
                 steps[used] = step;
             used++;

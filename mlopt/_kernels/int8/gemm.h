@@ -20,7 +20,7 @@ typedef struct int8_block {
     const int32_t *start;    /* what the sums of this block begin with, whole panels */
     const int32_t *b_sums;   /* of the block's columns */
     const int32_t *row_sums; /* of all rows, or NULL */
-    int32_t *kept;           /* sums of the blocks of k before, k_row elements from row to row; or NULL */
+    int32_t *kept;           /* sums of the blocks of k before, kept_row elements from row to row */
     ptrdiff_t kept_row;
     int last;
 } int8_block;
@@ -131,7 +131,7 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
     const int pack_a = job->a_signed || job->a_column != 1 || (k % 4 != 0 && !job->a_padded);
     const int pack_now = pack_a && (mc < job->m || j == 0); /* all of it stays for the columns to come */
     const size_t a_bytes = mlopt_int8_a_bytes(job->blocks, job->m, job->n, k);
-    const int sums_count = job->a_zero_step || int8_a_zero(job, 0) != 0; /* else they are multiplied with 0 */
+    const int sums_matter = job->a_zero_step || int8_a_zero(job, 0) != 0; /* else they are multiplied with 0 */
     int8_t *const panels = (int8_t *)workspace;
     uint8_t *const rows = (uint8_t *)workspace + kc * nc;
     int32_t *const sums = (int32_t *)(void *)(rows + a_bytes);
@@ -158,7 +158,7 @@ static void int8_columns(const mlopt_int8_job *job, size_t j, size_t n, const in
         } else {
             block.panels = panels;
             block.panel_step = block.k * TILE_COLUMNS;
-            const int8_panels to = {panels, block.panel_step, sums_count ? sums : NULL};
+            const int8_panels to = {panels, block.panel_step, sums_matter ? sums : NULL};
             int8_pack_panels(here, n,
                              (const uint8_t *)job->b + (ptrdiff_t)block.p * job->b_row + (ptrdiff_t)j * job->b_column,
                              job->b_row, job->b_column, job->b_signed, &to);
