@@ -1,0 +1,16 @@
+from typing import Any
+
+from numpy.typing import ArrayLike, NDArray
+
+from mlopt.sparse.compressed import CompressedRows
+
+def matmul(
+    a: CompressedRows, b: ArrayLike, out: NDArray[Any] | None = None, num_threads: int | None = None
+) -> NDArray[Any]: ...
+def matmul_transposed(
+    a: CompressedRows, b: ArrayLike, out: NDArray[Any] | None = None, num_threads: int | None = None
+) -> NDArray[Any]: ...
+def transpose_arrays(a: CompressedRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+def matmul_sparse(a: CompressedRows, b: CompressedRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+
+__all__ = ["matmul", "matmul_sparse", "matmul_transposed", "transpose_arrays"]
