@@ -85,8 +85,9 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     INVOKE(sliced_vector, type, ((const void *)p[0], n, m, p[1], p[2]))                                                \
     INVOKE(sparse_matrix, type, ((const void *)p[0], n, m, c->dims[2], p[1], step[1], p[2], step[2]))                  \
     INVOKE(sampled, type, ((const void *)p[0], n, m, c->dims[2], p[1], step[1], p[2], step[2], p[3]))                  \
-    INVOKE_RESULT(sparse_product, type,                                                                                \
-                  ((const void *)p[0], n, m, (const void *)p[1], p[2], (size_t *)c->operands[3], c->operands[4], p[5])) \
+    INVOKE_RESULT(                                                                                                     \
+        sparse_product, type,                                                                                          \
+        ((const void *)p[0], n, m, (const void *)p[1], p[2], (size_t *)c->operands[3], c->operands[4], p[5]))          \
     INVOKE_RESULT(count, type, (n, p[0]))                                                                              \
     INVOKE_RESULT(store_nonzero, type, (n, p[0], (int32_t *)c->operands[1], p[2]))                                     \
     INVOKE(transpose, type, (n, m, p[0], step[0], p[1], step[1]))

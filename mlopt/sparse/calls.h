@@ -41,8 +41,8 @@ MLOPT_SPARSE_KERNEL(sampled,
                      const void *u, size_t u_row, const void *v, size_t v_row, void *out),
                     (a, first, last, length, u, u_row, v, v_row, out), void)
 MLOPT_SPARSE_KERNEL(spgemm,
-                    (const mlopt_sparse_types *types, const mlopt_csr *a, size_t first, size_t last,
-                     const mlopt_csr *b, void *scratch, size_t *ends, void *indices, void *values),
+                    (const mlopt_sparse_types *types, const mlopt_csr *a, size_t first, size_t last, const mlopt_csr *b,
+                     void *scratch, size_t *ends, void *indices, void *values),
                     (a, first, last, b, scratch, ends, indices, values), size_t)
 #undef MLOPT_SPARSE_KERNEL
 

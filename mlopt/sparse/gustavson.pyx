@@ -182,14 +182,16 @@ def matmul_sparse(CompressedRows a not None, CompressedRows b not None, num_thre
     if cnp.PyArray_ITEMSIZE(left.indices) != cnp.PyArray_ITEMSIZE(right.indices):
         left, right = with_long_indices(left), with_long_indices(right)
     if not distinct(right):
-        data, indices, indptr = merge_duplicates(*sort(right.data, right.indices, right.indptr))
+        data, indices = sort(right.data, right.indices, right.indptr)
+        data, indices, indptr = merge_duplicates(data, indices, right.indptr)
         right = of_arrays(data, indices, indptr, right.view.columns, CANONICAL)
     p.types = types_of(right)
     type_num, p.element_bytes = cnp.PyArray_TYPE(left.data), cnp.PyArray_ITEMSIZE(left.data)
     p.index_bytes = cnp.PyArray_ITEMSIZE(left.indices)
     p.a, p.b = &left.view, &right.view
     cdef size_t rows = left.view.rows
-    cdef Block bounds = new_block((rows + 1) * sizeof(size_t), False), ends = new_block((rows + 1) * sizeof(size_t), False)
+    cdef Block bounds = new_block((rows + 1) * sizeof(size_t), False)
+    cdef Block ends = new_block((rows + 1) * sizeof(size_t), False)
     p.most, p.ends = <size_t *>bounds.data, <size_t *>ends.data
     with nogil:
         bound_rows(p.a, p.b, p.types.is_long, <size_t *>p.most)
@@ -317,3 +319,6 @@ def transpose_arrays(CompressedRows a not None):
                                            <float *>values, <int32_t *>to_indptr, <int32_t *>to_indices,
                                            <float *>to_data)
     return data, indices, indptr
+
+
+__all__ = ["matmul_sparse", "transpose_arrays"]

@@ -19,8 +19,8 @@ cdef double SHORT_SHARE = 0.5
 cdef class Plan:
     """What the products of one matrix remember.
 
-    The sliced form takes several products' time to make, so the first product with a vector decides whether the matrix has what it takes, and the second
-    makes the form.
+    The sliced form takes several products' time to make, so the first product with a vector decides whether the
+    matrix has what it takes, and the second makes the form.
     """
 
     def __cinit__(self):
@@ -57,3 +57,6 @@ cdef Plan plan_of(CompressedRows a):
     if a.plan is None:
         a.plan = Plan.__new__(Plan)
     return <Plan>a.plan
+
+
+__all__ = ["Plan"]

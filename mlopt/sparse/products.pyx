@@ -184,7 +184,8 @@ cdef cnp.ndarray result_array(int ndim, cnp.npy_intp rows, cnp.npy_intp columns,
     expected = (rows, columns)[:ndim]
     if out.shape != expected or cnp.PyArray_TYPE(given) != type_num or not cnp.PyArray_ISWRITEABLE(given):
         raise ValueError(f"out is a {'writable' if out.flags.writeable else 'read-only'} {out.dtype} array of shape "
-                         f"{out.shape}; expected a writable {REAL[type_num == cnp.NPY_DOUBLE]} array of shape {expected}")
+                         f"{out.shape}; expected a writable {REAL[type_num == cnp.NPY_DOUBLE]} array of shape "
+                         f"{expected}")
     if cnp.PyArray_IS_C_CONTIGUOUS(given) and fits(given) and not overlap(given, b):
         return given
     return aligned_array(ndim, shape, type_num, False)
@@ -224,7 +225,7 @@ cdef cnp.npy_intp check_shape(cnp.ndarray b, cnp.npy_intp rows, name) except -1:
     if cnp.PyArray_NDIM(b) not in (1, 2):
         raise ValueError(f"{name} has {cnp.PyArray_NDIM(b)} dimensions; expected a vector or a matrix")
     if cnp.PyArray_DIM(b, 0) != rows:
-        raise ValueError(f"{name} has {cnp.PyArray_DIM(b, 0)} rows; expected {rows}, to fit the sparse matrix")
+        raise ValueError(f"{name} has shape {(<object>b).shape}; expected {rows} rows, to match the sparse matrix")
     return 0
 
 
@@ -354,3 +355,6 @@ def matmul_transposed(CompressedRows a not None, b, out=None, num_threads=None):
     p.parts = min(parts_of(work, num_threads), (p.n * p.element_bytes + 63) // 64)
     run(&p, transposed_part, work)
     return finished(result, out)
+
+
+__all__ = ["matmul", "matmul_transposed"]

@@ -85,3 +85,6 @@ def sampled_values(a, b, CompressedRows pattern not None, num_threads=None):
         else:
             sampled_part(0, &p)
     return out
+
+
+__all__ = ["sampled_values"]

@@ -45,7 +45,6 @@ size_t K(store_nonzero)(size_t n, const T *x, int32_t *columns, T *values)
     return count;
 }
 
-
 void K(transpose)(size_t rows, size_t columns, const T *x, size_t x_row, T *out, size_t out_row)
 {
     const size_t whole_rows = rows / LANES * LANES, whole_columns = columns / LANES * LANES;

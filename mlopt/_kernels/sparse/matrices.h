@@ -30,10 +30,10 @@ MLOPT_INLINE void FI(columns)(const mlopt_csr *a, size_t first, size_t last, con
             MLOPT_UNROLL_FULLY
             for (size_t v = 0; v + 1 < vectors; v++)
                 sums[v] = F(fma)(value, F(load)(row + v * LANES), sums[v]);
-            sums[vectors - 1] = F(fma)(
-                value,
-                tail == LANES ? F(load)(row + (vectors - 1) * LANES) : F(load_first)(row + (vectors - 1) * LANES, tail),
-                sums[vectors - 1]);
+            sums[vectors - 1] = F(fma)(value,
+                                       tail == LANES ? F(load)(row + (vectors - 1) * LANES)
+                                                     : F(load_first)(row + (vectors - 1) * LANES, tail),
+                                       sums[vectors - 1]);
         }
         T *const out = c + i * c_row;
         MLOPT_UNROLL_FULLY

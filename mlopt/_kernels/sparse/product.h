@@ -1,6 +1,6 @@
-/* The product of two sparse matrices, row by row (Gustavson, "Two fast algorithms for sparse matrices: multiplication and
- * permuted transposition", ACM Trans. Math. Softw. 4, 1978): multiples of rows of B are added up in a dense row whose
- * untouched elements hold a signalling NaN, which arithmetic never yields; the columns touched are listed. */
+/* The product of two sparse matrices, row by row (Gustavson, "Two fast algorithms for sparse matrices: multiplication
+ * and permuted transposition", ACM Trans. Math. Softw. 4, 1978): multiples of rows of B are added up in a dense row
+ * whose untouched elements hold a signalling NaN, which arithmetic never yields; the columns touched are listed. */
 
 #define UNTOUCHED (IS_F32 ? (int64_t)0x7fa7a7a7 : (int64_t)0x7ff4a7a7a7a7a7a7)
 

@@ -12,10 +12,7 @@ static size_t row_length(const mlopt_csr *a, int index_bytes, size_t i)
     return row_start(a, index_bytes, i + 1) - row_start(a, index_bytes, i);
 }
 
-static size_t lines(size_t bytes)
-{
-    return (bytes + 63) / 64 * 64;
-}
+static size_t lines(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 void mlopt_slices_count(const mlopt_csr *a, int index_bytes, size_t *rows, size_t *elements)
 {
@@ -56,8 +53,7 @@ static void sort_window(const mlopt_csr *a, int index_bytes, size_t count, int32
 static void copy_element(const mlopt_csr *a, int index_bytes, size_t element_bytes, size_t from, int32_t *columns,
                          char *values, size_t to)
 {
-    columns[to] =
-        index_bytes == 4 ? ((const int32_t *)a->indices)[from] : (int32_t)((const int64_t *)a->indices)[from];
+    columns[to] = index_bytes == 4 ? ((const int32_t *)a->indices)[from] : (int32_t)((const int64_t *)a->indices)[from];
     if (element_bytes == 4)
         memcpy(values + to * 4, (const char *)a->values + from * 4, 4);
     else
@@ -98,7 +94,8 @@ mlopt_sell mlopt_slices_make(const mlopt_csr *a, int index_bytes, size_t element
                              values, to + k * slice + i - first);
         to += common * slice;
         for (size_t i = first; i < last; i++) {
-            const size_t from = row_start(a, index_bytes, (size_t)row[i]), length = row_length(a, index_bytes, (size_t)row[i]);
+            const size_t from = row_start(a, index_bytes, (size_t)row[i]),
+                         length = row_length(a, index_bytes, (size_t)row[i]);
             rest[i] = (int32_t)(length - common);
             for (size_t k = common; k < length; k++)
                 copy_element(a, index_bytes, element_bytes, from + k, columns, values, to++);
