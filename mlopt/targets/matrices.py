@@ -41,7 +41,7 @@ def laplacian(side: int) -> Csr:
     Examples
     --------
     >>> from mlopt.targets.matrices import laplacian
-    >>> abs(laplacian(10) @ np.ones(100)).max()
+    >>> float(abs(laplacian(10) @ np.ones(100)).max())
     0.0
     """
     node = np.arange(side * side).reshape(side, side)
@@ -58,14 +58,14 @@ def laplacian(side: int) -> Csr:
 
 
 @cache
-def power_law(nodes: int, edges: int, exponent: float = 0.75) -> Csr:
+def power_law(nodes: int, edges: int, exponent: float = 0.6) -> Csr:
     """The adjacency of a graph whose nodes draw edges by their rank to a power: a few rows are very long.
 
     Examples
     --------
     >>> from mlopt.targets.matrices import power_law
     >>> lengths = np.diff(power_law(1000, 10000).indptr)
-    >>> lengths.max() > 10 * lengths.mean()
+    >>> bool(lengths.max() > 5 * lengths.mean())
     True
     """
     rng = np.random.default_rng(nodes)

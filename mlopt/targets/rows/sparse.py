@@ -162,7 +162,7 @@ def measure_sparse_real(row: Row, options: Options) -> None:
     for title, matrix in (
         ("words of 1500 files", matrices.words()),
         ("grid Laplacian, 512²", matrices.laplacian(512)),
-        ("power-law graph, 100 000 nodes", matrices.power_law(100_000, 1_000_000)),
+        ("power-law graph", matrices.power_law(50_000, 300_000)),
     ):
         compare(row, Work(matrix), f"{title}: {matrix.shape[0]}×{matrix.shape[1]}, {matrix.nnz} elements", options)
     notes(row)
