@@ -18,6 +18,8 @@ from mlopt.features import FeatureExtractor
 from mlopt.linalg import PackedInt8Matrix, matmul_int8
 from mlopt.memory import empty_aligned
 from mlopt.nn import MLP
+from mlopt.sparse import csr_array
+from mlopt.sparse.sampled import sampled_values
 
 __all__ = ["Verdict", "verify"]
 
@@ -141,6 +143,18 @@ def _winograd(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     return Problem((5, n), operands, outputs=(0, 1, 2, 3), scale=lambda: [size] * 4)
 
 
+def _count(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    x = draw(n)
+    x[::3], x[::7] = 0, np.nan
+    return Problem((n,), [x], returned=1)
+
+
+def _store_nonzero(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    x = draw(n)
+    x[::3] = 0
+    return Problem((n,), [x, np.zeros(n, np.int32), np.zeros_like(x)], outputs=(1, 2), returned=1)
+
+
 GEMM_WORKSPACE = 2 << 20  # bytes; for the blocks that invoke.h calls with
 
 # how to call a kernel of a signature
@@ -149,6 +163,7 @@ SIGNATURES = {
     "reduce": _reduce, "argreduce": _reduce, "dot": _dot, "moments": _moments,
     "gemm": _gemm, "product": _product, "rounding": _rounding, "widening": _widening,
     "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
+    "count": _count, "store_nonzero": _store_nonzero,
 }  # fmt: skip
 # kernels whose domain is not the whole line
 DOMAINS = {"log": _positive, "sqrt": _positive}
@@ -248,6 +263,22 @@ def _features(kind: str, seed: int) -> list[NDArray[Any]]:
     return list(FeatureExtractor().transform(bars).T)
 
 
+def _sparse_products(kind: str, seed: int) -> list[NDArray[Any]]:
+    """Products of sparse matrices with vectors, twice, so that both forms are used, with matrices and each other."""
+    dtype = DTYPES[kind]
+    rng = np.random.default_rng(seed)
+    lengths = np.minimum(rng.zipf(1.5, 500), 150)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    places, values = rng.integers(0, 120, starts[-1]), rng.normal(size=starts[-1]).astype(dtype)
+    x, y = rng.normal(size=(120, 19)).astype(dtype), rng.normal(size=(500, 19)).astype(dtype)
+    results = []
+    for index_type in (np.int32, np.int64):
+        a = csr_array((values, places.astype(index_type), starts.astype(index_type)), (500, 120))
+        results += [a @ x[:, 0], a @ x[:, 0], a @ x, a @ np.asfortranarray(x), a.T @ y, a.T @ y[:, 0]]
+        results += [(a.T @ a).toarray(), sampled_values(y, x.T, a)]
+    return results
+
+
 @dataclass(frozen=True)
 class Whole:
     """A public class over the kernels of a family; its results may differ by eps times this, of the largest."""
@@ -265,6 +296,8 @@ WHOLES = (
     Whole("int8", "matmul_int8", "f32", _products_of_bytes, 0),
     Whole("int8", "QuantizedMLP", "f32", _quantized_network, 4),
     Whole("features", "FeatureExtractor", "f64", _features, 4096),
+    Whole("sparse", "csr_array", "f32", _sparse_products, 64),
+    Whole("sparse", "csr_array", "f64", _sparse_products, 64),
 )
 
 

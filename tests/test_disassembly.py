@@ -229,3 +229,53 @@ def test_the_loop_of_a_chain_of_bytes(core_functions, vectors, sets):
     assert len(products) == vectors * sets, "a product for every vector of every step"
     assert len({o.split(",")[-1] for o in products}) == vectors * sets, "a sum has no register of its own"
     assert not spills(instructions)
+
+
+SPARSE = [f"{long}{type}" for long in ("", "long_") for type in ("f32", "f64")]
+
+
+def sparse_loop(core_functions, name):
+    instructions = next((body for function, body in core_functions if function == name), None)
+    assert instructions, f"{name} is not there"
+    return instructions, innermost_loop(instructions)
+
+
+@pytest.mark.parametrize(("tier", "register"), [("avx512", "zmm"), ("avx2", "ymm")])
+@pytest.mark.parametrize("kernel", ["spmm", "spmm_transposed"])
+@pytest.mark.parametrize("element", SPARSE)
+def test_the_loop_of_a_sparse_matrix_times_a_dense_one(core_functions, kernel, element, tier, register):
+    """Eight vectors of a row in registers; nothing of any width goes by way of the stack."""
+    instructions, loop = sparse_loop(core_functions, f"mlopt_{kernel}_{element}_{tier}")
+    products = [o for _, m, o in loop if m.startswith("vfm") and register in o]
+    assert len(products) == 8
+    assert kernel != "spmm" or len({o.split(",")[-1] for o in products}) == 8, "a sum has no register of its own"
+    assert not spills(instructions)
+
+
+@pytest.mark.parametrize(("tier", "register", "vectors"), [("avx512", "zmm", 1), ("avx2", "ymm", 2)])
+@pytest.mark.parametrize("type", ["f32", "f64"])
+def test_the_loop_of_slices(core_functions, type, tier, register, vectors):
+    _, loop = sparse_loop(core_functions, f"mlopt_sell_{type}_{tier}")
+    products = [o for _, m, o in loop if m.startswith("vfm") and register in o]
+    assert len(products) == len({o.split(",")[-1] for o in products}) == vectors
+    assert not [m for _, m, _ in loop if "gather" in m], "single loads are quicker"
+    assert not spills(loop)
+
+
+@pytest.mark.parametrize("tier", ["avx512", "avx2"])
+@pytest.mark.parametrize("kernel", ["spmv", "sampled"])
+@pytest.mark.parametrize("element", SPARSE)
+def test_the_loops_of_four_sums(core_functions, kernel, element, tier):
+    _, loop = sparse_loop(core_functions, f"mlopt_{kernel}_{element}_{tier}")
+    products = [o for _, m, o in loop if m.startswith("vfm") and "mm" in o]
+    assert len(products) == len({o.split(",")[-1] for o in products}) == 4
+    assert not spills(loop)
+
+
+@pytest.mark.parametrize("element", SPARSE)
+def test_the_loop_of_sparse_times_sparse(core_functions, element):
+    instructions, loop = sparse_loop(core_functions, f"mlopt_spgemm_{element}_avx512")
+    letter = "s" if element.endswith("f32") else "d"
+    for mnemonic in (f"vgatherdp{letter}", f"vscatterdp{letter}", "vpcompressd"):
+        assert mnemonic in {m for _, m, _ in loop}, f"{mnemonic} is not in the loop"
+    assert not [f"{m} {o}" for _, m, o in instructions if "mm" in o and re.search(r"\(%r[sb]p[^)]*\)$", o)], "stores"

@@ -5,7 +5,7 @@ cimport numpy as cnp
 from libc.stdint cimport INT32_MAX, int64_t
 
 from mlopt.memory.pool cimport new_block
-from mlopt.sparse.calls cimport mlopt_slices_bytes, mlopt_slices_count, mlopt_slices_make
+from mlopt.sparse.calls cimport mlopt_sell, mlopt_slices_bytes, mlopt_slices_count, mlopt_slices_make
 from mlopt.sparse.compressed cimport CompressedRows
 
 cnp.import_array()
@@ -28,6 +28,7 @@ cdef class Plan:
 
     cdef bint use_slices(self, CompressedRows a) except -1:
         cdef int index_bytes = cnp.PyArray_ITEMSIZE(a.indices), element_bytes = cnp.PyArray_ITEMSIZE(a.data)
+        cdef mlopt_sell sliced
         cdef int64_t *long_rows
         cdef void *block
         if self.block is not None:
@@ -46,10 +47,13 @@ cdef class Plan:
         long_rows = <int64_t *>cnp.PyArray_DATA(apart)
         block = made.data
         with nogil:
-            self.sliced = mlopt_slices_make(&a.view, index_bytes, element_bytes, self.short_rows, self.short_elements,
-                                            block, long_rows)
-        self.long_rows = apart
-        self.block = made
+            sliced = mlopt_slices_make(&a.view, index_bytes, element_bytes, self.short_rows, self.short_elements,
+                                       block, long_rows)
+        # another thread may have made it meanwhile, and computes with it
+        if self.block is None:
+            self.sliced = sliced
+            self.long_rows = apart
+            self.block = made
         return True
 
 

@@ -53,11 +53,12 @@ cdef struct product:
 
 # How many parts so much work is worth.
 cdef size_t parts_of(double work, threads) except? 0:
-    cdef int count
+    cdef int count = 0
+    if threads is not None:
+        count = checked_threads(threads)
     if work < 64 * 64 * 64:
         return 1
-    count = team_size() if threads is None else checked_threads(threads)
-    return gemm_threads(work, count)
+    return gemm_threads(work, team_size() if threads is None else count)
 
 
 cdef void run(product *p, void (*part)(int, void *) noexcept nogil, double work) noexcept:
@@ -172,7 +173,8 @@ cdef tuple operands(CompressedRows a, b, name):
 
 
 # An array for the result, or the caller's `out` where it can take it as it is.
-cdef cnp.ndarray result_array(int ndim, cnp.npy_intp rows, cnp.npy_intp columns, int type_num, cnp.ndarray b, out):
+cdef cnp.ndarray result_array(int ndim, cnp.npy_intp rows, cnp.npy_intp columns, int type_num, cnp.ndarray b, out,
+                              CompressedRows a=None):
     cdef cnp.npy_intp shape[2]
     cdef cnp.ndarray given
     shape[0], shape[1] = rows, columns
@@ -186,7 +188,8 @@ cdef cnp.ndarray result_array(int ndim, cnp.npy_intp rows, cnp.npy_intp columns,
         raise ValueError(f"out is a {'writable' if out.flags.writeable else 'read-only'} {out.dtype} array of shape "
                          f"{out.shape}; expected a writable {REAL[type_num == cnp.NPY_DOUBLE]} array of shape "
                          f"{expected}")
-    if cnp.PyArray_IS_C_CONTIGUOUS(given) and fits(given) and not overlap(given, b):
+    if (cnp.PyArray_IS_C_CONTIGUOUS(given) and fits(given) and not overlap(given, b)
+            and (a is None or not overlap(given, a.data))):
         return given
     return aligned_array(ndim, shape, type_num, False)
 
@@ -268,12 +271,14 @@ def matmul(CompressedRows a not None, b, out=None, num_threads=None):
     if cnp.PyArray_NDIM(dense) == 1:
         if not cnp.PyArray_IS_C_CONTIGUOUS(dense):
             dense = np.ascontiguousarray(dense)
-        result = result_array(1, matrix.view.rows, 0, cnp.PyArray_TYPE(dense), dense, out)
+        result = result_array(1, matrix.view.rows, 0, cnp.PyArray_TYPE(dense), dense, out, matrix)
         multiply_vector(matrix, &p, dense, result, work, num_threads)
         return finished(result, out)
     p.n = cnp.PyArray_DIM(dense, 1)
-    result = result_array(2, matrix.view.rows, p.n, cnp.PyArray_TYPE(dense), dense, out)
-    if p.n == 1 and (cnp.PyArray_STRIDE(dense, 0) == <cnp.npy_intp>p.element_bytes or cnp.PyArray_DIM(dense, 0) == 1):
+    result = result_array(2, matrix.view.rows, p.n, cnp.PyArray_TYPE(dense), dense, out, matrix)
+    if p.n == 1:  # a vector, whatever its stride: the bits are the same
+        if not cnp.PyArray_IS_C_CONTIGUOUS(dense):
+            dense = np.ascontiguousarray(dense)
         multiply_vector(matrix, &p, dense, result, work, num_threads)
         return finished(result, out)
     dense = with_rows(dense, &p.types)
@@ -342,17 +347,17 @@ def matmul_transposed(CompressedRows a not None, b, out=None, num_threads=None):
     work = <double>cnp.PyArray_DIM(matrix.data, 0)
     if cnp.PyArray_NDIM(dense) == 1:
         dense = np.ascontiguousarray(dense)
-        result = result_array(1, matrix.view.columns, 0, cnp.PyArray_TYPE(dense), dense, out)
+        result = result_array(1, matrix.view.columns, 0, cnp.PyArray_TYPE(dense), dense, out, matrix)
         p.b, p.c = <char *>cnp.PyArray_DATA(dense), <char *>cnp.PyArray_DATA(result)
         run(&p, transposed_vector, work)
         return finished(result, out)
     p.n = cnp.PyArray_DIM(dense, 1)
-    result = result_array(2, matrix.view.columns, p.n, cnp.PyArray_TYPE(dense), dense, out)
+    result = result_array(2, matrix.view.columns, p.n, cnp.PyArray_TYPE(dense), dense, out, matrix)
     dense = with_rows(dense, &p.types)
     p.b, p.b_row = <char *>cnp.PyArray_DATA(dense), row_step(dense)
     p.c, p.c_row = <char *>cnp.PyArray_DATA(result), p.n
     work *= MATRIX_WORK * p.n
-    p.parts = min(parts_of(work, num_threads), (p.n * p.element_bytes + 63) // 64)
+    p.parts = min(parts_of(work, num_threads), max(<size_t>1, (p.n * p.element_bytes + 63) // 64))
     run(&p, transposed_part, work)
     return finished(result, out)
 

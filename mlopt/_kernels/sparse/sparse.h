@@ -42,10 +42,10 @@
 /* elements that spgemm may write behind a row's own in its scratch memory */
 #define MLOPT_SPARSE_SLACK 64
 
-/* Bytes of scratch memory for spgemm, 64-byte aligned; its contents do not matter. */
+/* Bytes of scratch memory for spgemm, 64-byte aligned, whole lines; its contents do not matter. */
 static inline size_t mlopt_spgemm_scratch_bytes(size_t element_bytes, size_t columns)
 {
-    return (columns + MLOPT_SPARSE_SLACK) * (element_bytes + sizeof(int32_t)) + 64;
+    return ((columns + MLOPT_SPARSE_SLACK) * (element_bytes + sizeof(int32_t)) + 63) / 64 * 64;
 }
 
 #endif
