@@ -233,14 +233,16 @@ cdef extern from "signatures.h" nogil:
                                         const int32_t *indices, const int64_t *bounds, float *out,
                                         ptrdiff_t out_row) noexcept
     ctypedef void mlopt_transpose_scaled_f32(size_t rows, size_t columns, const float *x, ptrdiff_t row,
-                                             ptrdiff_t column, const float *weight, float *out, ptrdiff_t out_row) noexcept
+                                             ptrdiff_t column, const float *weight, const int32_t *places,
+                                             float *out, ptrdiff_t out_row) noexcept
     ctypedef void mlopt_random_normal_f64(uint64_t key, uint64_t first, size_t n, double *out) noexcept
     ctypedef void mlopt_walsh_hadamard_f64(size_t length, size_t columns, double *x, ptrdiff_t row) noexcept
     ctypedef void mlopt_signed_sums_f64(size_t count, size_t columns, const double *x, ptrdiff_t row,
                                         const int32_t *indices, const int64_t *bounds, double *out,
                                         ptrdiff_t out_row) noexcept
     ctypedef void mlopt_transpose_scaled_f64(size_t rows, size_t columns, const double *x, ptrdiff_t row,
-                                             ptrdiff_t column, const double *weight, double *out, ptrdiff_t out_row) noexcept
+                                             ptrdiff_t column, const double *weight, const int32_t *places,
+                                             double *out, ptrdiff_t out_row) noexcept
 
 
 cdef extern from "gemm/gemm.h" nogil:

@@ -97,7 +97,8 @@ typedef struct mlopt_gemm_blocks {
     typedef void mlopt_signed_sums_##type(size_t count, size_t columns, const T *x, ptrdiff_t row,                     \
                                           const int32_t *indices, const int64_t *bounds, T *out, ptrdiff_t out_row);   \
     typedef void mlopt_transpose_scaled_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row,                 \
-                                               ptrdiff_t column, const T *weight, T *out, ptrdiff_t out_row);
+                                               ptrdiff_t column, const T *weight, const int32_t *places, T *out,       \
+                                               ptrdiff_t out_row);
 
 MLOPT_VECTOR_SIGNATURES(float, f32)
 MLOPT_VECTOR_SIGNATURES(double, f64)

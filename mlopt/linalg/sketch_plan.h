@@ -1,5 +1,5 @@
-/* What a random matrix Omega (n x columns) is, as lists of the columns of A that are added up and subtracted to a column
- * of A Omega, and how such lists are applied to sixteen rows of A at a time. */
+/* What a random matrix Omega (n x columns) is, as lists of the columns of A that are added up and subtracted to a
+ * column of A Omega, and how such lists are applied to sixteen rows of A at a time. */
 #ifndef MLOPT_SKETCH_PLAN_H
 #define MLOPT_SKETCH_PLAN_H
 
@@ -18,6 +18,7 @@ typedef struct mlopt_sketch_plan {
     size_t n, columns;
     size_t block;           /* columns that are transformed together, a power of two; 1: none are */
     const void *weights;    /* of the columns of A */
+    const int32_t *places;  /* where they go within their chunk; NULL: they stay */
     const int32_t *indices; /* of columns within a chunk; signed_sums says how they are used */
     const int64_t *bounds;  /* 2 columns + 1 for each chunk, counted from the first index of all */
 } mlopt_sketch_plan;
@@ -55,6 +56,21 @@ static inline void mlopt_sketch_signs(uint64_t key, size_t n, double size, void 
     }
 }
 
+/* A random order of the columns of each chunk (Fisher and Yates): columns of A that lie side by side would otherwise
+ * meet few rows of H that differ there, and a matrix that is large in few of them would be sketched badly. */
+static inline void mlopt_sketch_order(uint64_t key, size_t n, size_t chunk, int32_t *places)
+{
+    uint32_t words[4];
+    for (size_t i = 0; i < n; i++) {
+        const size_t first = i / chunk * chunk, at = i - first;
+        if (i % 4 == 0)
+            mlopt_philox(key, i / 4, MLOPT_PHILOX_ORDER, words);
+        const size_t other = (size_t)((uint64_t)words[i % 4] * (at + 1) >> 32);
+        places[i] = places[first + other];
+        places[first + other] = (int32_t)at;
+    }
+}
+
 /* `count` different numbers below `total` (Floyd's algorithm); seen: a bit for each of them, zeroed */
 static inline void mlopt_sketch_places(uint64_t key, uint64_t total, size_t count, uint64_t *places, uint8_t *seen)
 {
@@ -69,8 +85,8 @@ static inline void mlopt_sketch_places(uint64_t key, uint64_t total, size_t coun
 }
 
 /* Rows of H_N, N = block * a power of two, N >= n: element i of row p * block + q is H_block[q][i % block] times the
- * sign of popcount(p & i / block).  H_block is applied to the blocks; which is added and which is subtracted stands in the
- * lists. */
+ * sign of popcount(p & i / block).  H_block is applied to the blocks; which is added and which is subtracted stands in
+ * the lists. */
 static inline void mlopt_srht_lists(size_t n, size_t columns, size_t block, size_t chunk, const uint64_t *places,
                                     int32_t *indices, int64_t *bounds)
 {
@@ -89,8 +105,8 @@ static inline void mlopt_srht_lists(size_t n, size_t columns, size_t block, size
 }
 
 /* `zeta` numbers of +1 and -1 in every row of Omega, one in each of so many equal parts of its columns (the block
- * construction of Kane and Nelson, "Sparser Johnson-Lindenstrauss transforms", J. ACM 61, 2014); targets: room for
- * chunk * zeta numbers; next: 2 columns */
+ * construction of Kane and Nelson, "Sparser Johnson-Lindenstrauss transforms", J. ACM 61, 2014), where the parts cannot
+ * be equal turned round by a random number of columns; targets: room for chunk * zeta numbers; next: 2 columns */
 static inline void mlopt_sparse_sign_lists(uint64_t key, size_t n, size_t columns, size_t zeta, size_t chunk,
                                            uint32_t *targets, int64_t *next, int32_t *indices, int64_t *bounds)
 {
@@ -99,14 +115,17 @@ static inline void mlopt_sparse_sign_lists(uint64_t key, size_t n, size_t column
         const size_t some = n - first < chunk ? n - first : chunk;
         memset(next, 0, 2 * columns * sizeof *next);
         for (size_t i = 0; i < some; i++) {
-            uint32_t words[8];
-            mlopt_philox(key, 2 * (first + i), MLOPT_PHILOX_PLACES, words);
+            uint32_t words[12] = {0};
+            mlopt_philox(key, 3 * (first + i), MLOPT_PHILOX_PLACES, words);
             if (zeta > 4)
-                mlopt_philox(key, 2 * (first + i) + 1, MLOPT_PHILOX_PLACES, words + 4);
+                mlopt_philox(key, 3 * (first + i) + 1, MLOPT_PHILOX_PLACES, words + 4);
+            if (columns % zeta)
+                mlopt_philox(key, 3 * (first + i) + 2, MLOPT_PHILOX_PLACES, words + 8);
+            const size_t turn = (size_t)((uint64_t)words[8] * columns >> 32);
             for (size_t z = 0; z < zeta; z++) {
                 const size_t low = z * columns / zeta, high = (z + 1) * columns / zeta;
-                const size_t place = low + (size_t)((uint64_t)(words[z] >> 1) * (high - low) >> 31);
-                const uint32_t target = (uint32_t)(2 * place + (words[z] & 1));
+                const size_t place = turn + low + (size_t)((uint64_t)(words[z] >> 1) * (high - low) >> 31);
+                const uint32_t target = (uint32_t)(2 * (place % columns) + (words[z] & 1));
                 targets[i * zeta + z] = target, next[target]++;
             }
         }
@@ -135,23 +154,19 @@ static inline void mlopt_sparse_sign_lists(uint64_t key, size_t n, size_t column
         const int64_t *bounds = plan->bounds;                                                                          \
         for (size_t first = 0; first < plan->n; first += chunk, bounds += 2 * columns + 1) {                           \
             const size_t some = plan->n - first < chunk ? plan->n - first : chunk;                                     \
-            const size_t together = block > 1 ? block : some;                                                          \
-            for (size_t i = 0; i < some; i += together) {                                                              \
-                const size_t given = some - i < together ? some - i : together;                                        \
-                T *const to = panel + i * MLOPT_SKETCH_ROWS;                                                           \
-                table->transpose_scaled_##type(rows, given, a + (ptrdiff_t)(first + i) * a_column, a_row, a_column,    \
-                                               (const T *)plan->weights + first + i, to, row);                         \
-                if (block > 1) {                                                                                       \
-                    memset(to + given * MLOPT_SKETCH_ROWS, 0, (together - given) * MLOPT_SKETCH_ROWS * sizeof(T));     \
-                    table->walsh_hadamard_##type(block, rows, to, row);                                                \
-                }                                                                                                      \
-            }                                                                                                          \
+            const size_t whole = (some + block - 1) / block * block;                                                   \
+            table->transpose_scaled_##type(rows, some, a + (ptrdiff_t)first * a_column, a_row, a_column,               \
+                                           (const T *)plan->weights + first,                                           \
+                                           plan->places ? plan->places + first : NULL, panel, row);                    \
+            memset(panel + some * MLOPT_SKETCH_ROWS, 0, (whole - some) * MLOPT_SKETCH_ROWS * sizeof(T));               \
+            for (size_t b = 0; block > 1 && b < whole; b += block)                                                     \
+                table->walsh_hadamard_##type(block, rows, panel + b * MLOPT_SKETCH_ROWS, row);                         \
             table->signed_sums_##type(columns, rows, panel, row, plan->indices, bounds, first ? more : sums, row);     \
             if (first)                                                                                                 \
                 for (size_t j = 0; j < columns; j++)                                                                   \
                     table->axpy_##type(rows, 1, more + j * MLOPT_SKETCH_ROWS, sums + j * MLOPT_SKETCH_ROWS);           \
         }                                                                                                              \
-        table->transpose_scaled_##type(columns, rows, sums, row, 1, NULL, out, out_row);                               \
+        table->transpose_scaled_##type(columns, rows, sums, row, 1, NULL, NULL, out, out_row);                         \
     }
 
 MLOPT_SKETCH_APPLY(float, f32)

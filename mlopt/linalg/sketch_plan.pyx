@@ -22,11 +22,13 @@ cdef extern from "sketch_plan.h" nogil:
         size_t columns
         size_t block
         const void *weights
+        const int32_t *places
         const int32_t *indices
         const int64_t *bounds
     size_t mlopt_sketch_chunk(const mlopt_sketch_plan *)
     size_t mlopt_sketch_workspace_elements(const mlopt_sketch_plan *)
     void mlopt_sketch_signs(uint64_t key, size_t n, double size, void *weights, size_t element_bytes)
+    void mlopt_sketch_order(uint64_t key, size_t n, size_t chunk, int32_t *places)
     void mlopt_sketch_places(uint64_t key, uint64_t total, size_t count, uint64_t *places, uint8_t *seen)
     void mlopt_srht_lists(size_t n, size_t columns, size_t block, size_t chunk, const uint64_t *places,
                           int32_t *indices, int64_t *bounds)
@@ -149,8 +151,9 @@ cdef class SketchPlan:
         else:
             self.sparse_sign(key, min(columns, 8))
 
-    cdef int keep(self, cnp.ndarray weights, cnp.ndarray indices, cnp.ndarray bounds) except -1:
-        self.arrays = weights, indices, bounds
+    cdef int keep(self, cnp.ndarray weights, cnp.ndarray indices, cnp.ndarray bounds, places=None) except -1:
+        self.arrays = weights, indices, bounds, places
+        self.plan.places = NULL if places is None else <int32_t *>cnp.PyArray_DATA(<cnp.ndarray>places)
         self.plan.weights = cnp.PyArray_DATA(weights)
         self.plan.indices = <int32_t *>cnp.PyArray_DATA(indices)
         self.plan.bounds = <int64_t *>cnp.PyArray_DATA(bounds)
@@ -169,12 +172,14 @@ cdef class SketchPlan:
         cdef cnp.ndarray places = np.empty(columns, np.uint64), seen = np.zeros((total + 7) // 8, np.uint8)
         cdef cnp.ndarray indices = np.empty(columns * blocks, np.int32)
         cdef cnp.ndarray bounds = np.empty(self.chunks() * (2 * columns + 1), np.int64)
+        cdef cnp.ndarray order = np.empty(n, np.int32)
+        mlopt_sketch_order(key, n, mlopt_sketch_chunk(&self.plan), <int32_t *>cnp.PyArray_DATA(order))
         mlopt_sketch_signs(key, n, columns**-0.5, cnp.PyArray_DATA(weights), self.dtype.itemsize)
         mlopt_sketch_places(key, total, columns, <uint64_t *>cnp.PyArray_DATA(places),
                             <uint8_t *>cnp.PyArray_DATA(seen))
         mlopt_srht_lists(n, columns, block, mlopt_sketch_chunk(&self.plan), <uint64_t *>cnp.PyArray_DATA(places),
                          <int32_t *>cnp.PyArray_DATA(indices), <int64_t *>cnp.PyArray_DATA(bounds))
-        return self.keep(weights, indices, bounds)
+        return self.keep(weights, indices, bounds, order)
 
     cdef int sparse_sign(self, uint64_t key, size_t zeta) except -1:
         cdef size_t n = self.plan.n, columns = self.plan.columns
@@ -192,7 +197,7 @@ cdef class SketchPlan:
         """Omega as a matrix, for a plan without transform ("sparse-sign")."""
         if self.plan.block != 1:
             raise ValueError("a plan of 'srht' has no matrix; expected one of 'sparse-sign'")
-        weights, indices, bounds = self.arrays
+        weights, indices, bounds, _ = self.arrays
         omega = np.zeros((self.plan.n, self.plan.columns), self.dtype)
         counts = np.diff(bounds.reshape(self.chunks(), 2 * self.plan.columns + 1)).ravel()
         target = np.repeat(np.arange(len(counts)), counts)

@@ -167,8 +167,8 @@ def sketch(
     Raises
     ------
     ValueError
-        If `a` is not a matrix, `columns` is less than 1, `kind` is not known or not for sparse matrices, or `key` is out
-        of range.
+        If `a` is not a matrix, `columns` is less than 1, `kind` is not known or not for sparse matrices, or `key` is
+        out of range.
     TypeError
         If `a` is complex or `dtype` is neither float32 nor float64.
 
@@ -234,8 +234,6 @@ def _converted(a: Matrix, dtype: np.dtype[Any], multiple: int) -> Any:
 
 def _of_sparse(a: Any, omega: Matrix, num_threads: int | None) -> Matrix:
     own = getattr(sys.modules.get("mlopt.sparse"), "csr_array", None)
-    if own is not None and isinstance(a, own):
-        product = matmul(a, omega, num_threads=num_threads)
-    else:
-        product = a @ omega
+    ours = own is not None and isinstance(a, own)
+    product = matmul(a, omega, num_threads=num_threads) if ours else a @ omega
     return np.ascontiguousarray(product, omega.dtype)

@@ -79,11 +79,11 @@ void K(signed_sums)(size_t count, size_t columns, const T *x, ptrdiff_t row, con
 }
 
 void K(transpose_scaled)(size_t rows, size_t columns, const T *x, ptrdiff_t row, ptrdiff_t column, const T *weight,
-                         T *out, ptrdiff_t out_row)
+                         const int32_t *places, T *out, ptrdiff_t out_row)
 {
     for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < columns; j++) {
             const T element = x[(ptrdiff_t)i * row + (ptrdiff_t)j * column];
-            out[(ptrdiff_t)j * out_row + (ptrdiff_t)i] = weight ? weight[j] * element : element;
+            out[(places ? places[j] : (ptrdiff_t)j) * out_row + (ptrdiff_t)i] = weight ? weight[j] * element : element;
         }
 }

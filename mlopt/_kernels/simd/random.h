@@ -10,10 +10,9 @@
  *
  * and for both element types, of random bits r in each lane:
  *
- *   random_uniform(r)            a number in (0, 1], never 0: of 31 bits for f32, of 52 for f64; the last bit is not used
- *   random_centred(r)            a number in [-1, 1] of all but the first two bits
- *   random_sign(v, r)            v, or -v where the first bit is set
- *   random_next(r)               r without its first bit
+ *   random_uniform(r)            a number in (0, 1], never 0: of 31 bits for f32, of 52 for f64; the last bit is not
+ * used random_centred(r)            a number in [-1, 1] of all but the first two bits random_sign(v, r)            v,
+ * or -v where the first bit is set random_next(r)               r without its first bit
  */
 #ifndef MLOPT_SIMD_RANDOM_H
 #define MLOPT_SIMD_RANDOM_H
@@ -41,7 +40,7 @@ MLOPT_INLINE f32i f32_random_left(f32i a, unsigned by) { return _mm512_slli_epi3
 MLOPT_INLINE f32i f32_random_right(f32i a, unsigned by) { return _mm512_srli_epi32(a, by); }
 MLOPT_INLINE f64i f64_random_left(f64i a, unsigned by) { return _mm512_slli_epi64(a, by); }
 MLOPT_INLINE f64i f64_random_right(f64i a, unsigned by) { return _mm512_srli_epi64(a, by); }
-#define RANDOM_SIGN(type, V, I, ps)                                                                       \
+#define RANDOM_SIGN(type, V, I, ps)                                                                                    \
     MLOPT_INLINE V type##_random_sign(V v, I r)                                                                        \
     {                                                                                                                  \
         const I sign = type##_as_int(type##_set1(-0.0f));                                                              \
@@ -56,10 +55,7 @@ MLOPT_INLINE u64v u64_add(u64v a, u64v b) { return _mm256_add_epi64(a, b); }
 MLOPT_INLINE u64v u64_xor3(u64v a, u64v b, u64v c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
 MLOPT_INLINE u64v u64_product(u64v a, u64v b) { return _mm256_mul_epu32(a, b); }
 MLOPT_INLINE u64v u64_high(u64v a) { return _mm256_srli_epi64(a, 32); }
-MLOPT_INLINE u64v u64_join(u64v low, u64v high)
-{
-    return _mm256_blend_epi32(low, _mm256_slli_epi64(high, 32), 0xaa);
-}
+MLOPT_INLINE u64v u64_join(u64v low, u64v high) { return _mm256_blend_epi32(low, _mm256_slli_epi64(high, 32), 0xaa); }
 MLOPT_INLINE f32i u32_join(u64v even, u64v odd) { return u64_join(even, odd); }
 
 MLOPT_INLINE f32v f32_random_number(f32i a) { return _mm256_cvtepi32_ps(a); }
@@ -67,7 +63,7 @@ MLOPT_INLINE f32i f32_random_left(f32i a, unsigned by) { return _mm256_slli_epi3
 MLOPT_INLINE f32i f32_random_right(f32i a, unsigned by) { return _mm256_srli_epi32(a, (int)by); }
 MLOPT_INLINE f64i f64_random_left(f64i a, unsigned by) { return _mm256_slli_epi64(a, (int)by); }
 MLOPT_INLINE f64i f64_random_right(f64i a, unsigned by) { return _mm256_srli_epi64(a, (int)by); }
-#define RANDOM_SIGN(type, V, I, ps)                                                                       \
+#define RANDOM_SIGN(type, V, I, ps)                                                                                    \
     MLOPT_INLINE V type##_random_sign(V v, I r)                                                                        \
     {                                                                                                                  \
         return _mm256_xor_##ps(v, _mm256_and_##ps(type##_from_int(r), type##_set1(-0.0f)));                            \
@@ -104,7 +100,7 @@ MLOPT_INLINE f32i f32_random_left(f32i a, unsigned by) { return (f32i)((f32u)a <
 MLOPT_INLINE f32i f32_random_right(f32i a, unsigned by) { return (f32i)((f32u)a >> by); }
 MLOPT_INLINE f64i f64_random_left(f64i a, unsigned by) { return (f64i)((f64u)a << by); }
 MLOPT_INLINE f64i f64_random_right(f64i a, unsigned by) { return (f64i)((f64u)a >> by); }
-#define RANDOM_SIGN(type, V, I, ps)                                                                       \
+#define RANDOM_SIGN(type, V, I, ps)                                                                                    \
     MLOPT_INLINE V type##_random_sign(V v, I r) { return (V)((I)v ^ (r & (I)type##_set1(-0.0f))); }
 
 #endif

@@ -16,6 +16,7 @@ enum mlopt_philox_use {
     MLOPT_PHILOX_NORMAL_F64,
     MLOPT_PHILOX_SIGNS,
     MLOPT_PHILOX_PLACES,
+    MLOPT_PHILOX_ORDER,
 };
 
 static inline void mlopt_philox(uint64_t key, uint64_t counter, uint64_t upper, uint32_t words[4])
