@@ -8,7 +8,6 @@ from mlopt._kernels.core cimport current_table, slab_acquire, slab_release
 from mlopt._kernels.dispatch cimport mlopt_kernels
 from mlopt._kernels.threads cimport gemm_threads, team_run, team_size
 from mlopt.linalg.operands cimport fits
-from mlopt.memory.aligned cimport aligned_array
 
 cnp.import_array()
 

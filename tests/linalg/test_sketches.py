@@ -1,5 +1,7 @@
 """Random matrices: their distribution, what they keep of a subspace, and that nothing but the key decides."""
 
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -269,3 +271,10 @@ def test_choice():
         sketch(dense, columns, choose(dense, columns), 0)
     assert sketches.is_dense(dense)
     assert not sketches.is_dense(sparse.csr_array(dense))
+
+
+def test_examples():
+    """The module is internal: the doctests of public names leave it out."""
+    found = doctest.testmod(sketches)
+    assert found.attempted > 0
+    assert found.failed == 0
