@@ -1,5 +1,5 @@
 /* What a random matrix Omega (n x columns) is, as lists of the columns of A that are added up and subtracted to a
- * column of A Omega, and how such lists are applied to sixteen rows of A at a time. */
+ * column of A Omega, and how such lists are applied to a few rows of A at a time. */
 #ifndef MLOPT_SKETCH_PLAN_H
 #define MLOPT_SKETCH_PLAN_H
 
@@ -9,10 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of A that are transposed together, and columns of A that are transposed, transformed and added up before the
- * next ones are touched: 128 or 256 KiB, which stay in the second-level cache. */
-#define MLOPT_SKETCH_ROWS 16
+/* Columns of A that are transposed, transformed and added up before the next ones are touched. */
 #define MLOPT_SKETCH_CHUNK 2048
+/* Rows of A that are taken together: sixteen, so that a chunk of them is 128 or 256 KiB and stays in the second-level
+ * cache.  Where A's columns are contiguous, 256 bytes of each: with less, every line of memory is a page of its own. */
+#define MLOPT_SKETCH_ROWS 16
+#define MLOPT_SKETCH_COLUMN_BYTES 256
+
+static inline size_t mlopt_sketch_together(size_t element_bytes, ptrdiff_t a_row, ptrdiff_t a_column)
+{
+    return a_row == 1 && a_column != 1 ? MLOPT_SKETCH_COLUMN_BYTES / element_bytes : MLOPT_SKETCH_ROWS;
+}
 
 typedef struct mlopt_sketch_plan {
     size_t n, columns;
@@ -28,10 +35,10 @@ static inline size_t mlopt_sketch_chunk(const mlopt_sketch_plan *plan)
     return plan->block > MLOPT_SKETCH_CHUNK ? plan->block : MLOPT_SKETCH_CHUNK;
 }
 
-static inline size_t mlopt_sketch_workspace_elements(const mlopt_sketch_plan *plan)
+static inline size_t mlopt_sketch_workspace_elements(const mlopt_sketch_plan *plan, size_t together)
 {
     const size_t whole = (plan->n + plan->block - 1) / plan->block * plan->block, chunk = mlopt_sketch_chunk(plan);
-    return ((whole < chunk ? whole : chunk) + 2 * plan->columns) * MLOPT_SKETCH_ROWS;
+    return ((whole < chunk ? whole : chunk) + 2 * plan->columns) * together;
 }
 
 static inline uint64_t mlopt_sketch_word(uint64_t key, uint64_t number, enum mlopt_philox_use use)
@@ -141,16 +148,15 @@ static inline void mlopt_sparse_sign_lists(uint64_t key, size_t n, size_t column
     }
 }
 
-/* out = A Omega for up to MLOPT_SKETCH_ROWS rows of A; out's rows are contiguous */
+/* out = A Omega for up to `together` rows of A; out's rows are contiguous */
 #define MLOPT_SKETCH_APPLY(T, type)                                                                                    \
     static inline void mlopt_sketch_rows_##type(const mlopt_kernels *table, const mlopt_sketch_plan *plan,             \
-                                                size_t rows, const T *a, ptrdiff_t a_row, ptrdiff_t a_column, T *out,  \
-                                                ptrdiff_t out_row, T *workspace)                                       \
+                                                size_t together, size_t rows, const T *a, ptrdiff_t a_row,             \
+                                                ptrdiff_t a_column, T *out, ptrdiff_t out_row, T *workspace)           \
     {                                                                                                                  \
         const size_t chunk = mlopt_sketch_chunk(plan), columns = plan->columns, block = plan->block;                   \
-        const ptrdiff_t row = MLOPT_SKETCH_ROWS;                                                                       \
-        T *const sums = workspace, *const more = sums + columns * MLOPT_SKETCH_ROWS;                                   \
-        T *const panel = more + columns * MLOPT_SKETCH_ROWS;                                                           \
+        const ptrdiff_t row = (ptrdiff_t)together;                                                                     \
+        T *const sums = workspace, *const more = sums + columns * together, *const panel = more + columns * together;  \
         const int64_t *bounds = plan->bounds;                                                                          \
         for (size_t first = 0; first < plan->n; first += chunk, bounds += 2 * columns + 1) {                           \
             const size_t some = plan->n - first < chunk ? plan->n - first : chunk;                                     \
@@ -158,13 +164,13 @@ static inline void mlopt_sparse_sign_lists(uint64_t key, size_t n, size_t column
             table->transpose_scaled_##type(rows, some, a + (ptrdiff_t)first * a_column, a_row, a_column,               \
                                            (const T *)plan->weights + first,                                           \
                                            plan->places ? plan->places + first : NULL, panel, row);                    \
-            memset(panel + some * MLOPT_SKETCH_ROWS, 0, (whole - some) * MLOPT_SKETCH_ROWS * sizeof(T));               \
+            memset(panel + some * together, 0, (whole - some) * together * sizeof(T));                                 \
             for (size_t b = 0; block > 1 && b < whole; b += block)                                                     \
-                table->walsh_hadamard_##type(block, rows, panel + b * MLOPT_SKETCH_ROWS, row);                         \
+                table->walsh_hadamard_##type(block, rows, panel + b * together, row);                                  \
             table->signed_sums_##type(columns, rows, panel, row, plan->indices, bounds, first ? more : sums, row);     \
             if (first)                                                                                                 \
                 for (size_t j = 0; j < columns; j++)                                                                   \
-                    table->axpy_##type(rows, 1, more + j * MLOPT_SKETCH_ROWS, sums + j * MLOPT_SKETCH_ROWS);           \
+                    table->axpy_##type(rows, 1, more + j * together, sums + j * together);                             \
         }                                                                                                              \
         table->transpose_scaled_##type(columns, rows, sums, row, 1, NULL, NULL, out, out_row);                         \
     }

@@ -13,9 +13,6 @@ cnp.import_array()
 
 
 cdef extern from "sketch_plan.h" nogil:
-    enum:
-        MLOPT_SKETCH_ROWS
-        MLOPT_SKETCH_CHUNK
     ctypedef struct mlopt_sketch_plan:
         size_t n
         size_t columns
@@ -25,7 +22,8 @@ cdef extern from "sketch_plan.h" nogil:
         const int32_t *indices
         const int64_t *bounds
     size_t mlopt_sketch_chunk(const mlopt_sketch_plan *)
-    size_t mlopt_sketch_workspace_elements(const mlopt_sketch_plan *)
+    size_t mlopt_sketch_together(size_t element_bytes, ptrdiff_t a_row, ptrdiff_t a_column)
+    size_t mlopt_sketch_workspace_elements(const mlopt_sketch_plan *, size_t together)
     void mlopt_sketch_signs(uint64_t key, size_t n, double size, void *weights, size_t element_bytes)
     void mlopt_sketch_order(uint64_t key, size_t n, size_t chunk, int32_t *places)
     void mlopt_sketch_places(uint64_t key, uint64_t total, size_t count, uint64_t *places, uint8_t *seen)
@@ -33,10 +31,12 @@ cdef extern from "sketch_plan.h" nogil:
                           int32_t *indices, int64_t *bounds)
     void mlopt_sparse_sign_lists(uint64_t key, size_t n, size_t columns, size_t zeta, size_t chunk, uint32_t *targets,
                                  int64_t *next, int32_t *indices, int64_t *bounds)
-    void mlopt_sketch_rows_f32(const mlopt_kernels *, const mlopt_sketch_plan *, size_t rows, const float *a,
-                               ptrdiff_t a_row, ptrdiff_t a_column, float *out, ptrdiff_t out_row, float *workspace)
-    void mlopt_sketch_rows_f64(const mlopt_kernels *, const mlopt_sketch_plan *, size_t rows, const double *a,
-                               ptrdiff_t a_row, ptrdiff_t a_column, double *out, ptrdiff_t out_row, double *workspace)
+    void mlopt_sketch_rows_f32(const mlopt_kernels *, const mlopt_sketch_plan *, size_t together, size_t rows,
+                               const float *a, ptrdiff_t a_row, ptrdiff_t a_column, float *out, ptrdiff_t out_row,
+                               float *workspace)
+    void mlopt_sketch_rows_f64(const mlopt_kernels *, const mlopt_sketch_plan *, size_t together, size_t rows,
+                               const double *a, ptrdiff_t a_row, ptrdiff_t a_column, double *out, ptrdiff_t out_row,
+                               double *workspace)
 
 
 # What a normal number, and an element of A in a plan, cost as multiplications of a matrix product: for the threads.
@@ -89,6 +89,7 @@ cdef struct application:
     const mlopt_kernels *table
     const mlopt_sketch_plan *plan
     size_t m
+    size_t together
     const char *a
     ptrdiff_t a_row      # elements
     ptrdiff_t a_column
@@ -102,18 +103,20 @@ cdef struct application:
 
 cdef void apply_part(int part, void *argument) noexcept nogil:
     cdef application *job = <application *>argument
-    cdef size_t panels = (job.m + MLOPT_SKETCH_ROWS - 1) // MLOPT_SKETCH_ROWS
-    cdef size_t i = panels * part // job.parts * MLOPT_SKETCH_ROWS
-    cdef size_t end = min(job.m, panels * (part + 1) // job.parts * MLOPT_SKETCH_ROWS), rows
+    cdef size_t panels = (job.m + job.together - 1) // job.together
+    cdef size_t i = panels * part // job.parts * job.together
+    cdef size_t end = min(job.m, panels * (part + 1) // job.parts * job.together), rows
     cdef char *workspace = job.workspace + part * job.workspace_bytes
     while i < end:
-        rows = min(<size_t>MLOPT_SKETCH_ROWS, end - i)
+        rows = min(job.together, end - i)
         if job.element_bytes == 8:
-            mlopt_sketch_rows_f64(job.table, job.plan, rows, <const double *>job.a + <ptrdiff_t>i * job.a_row,
+            mlopt_sketch_rows_f64(job.table, job.plan, job.together, rows,
+                                  <const double *>job.a + <ptrdiff_t>i * job.a_row,
                                   job.a_row, job.a_column, <double *>job.out + <ptrdiff_t>i * job.out_row, job.out_row,
                                   <double *>workspace)
         else:
-            mlopt_sketch_rows_f32(job.table, job.plan, rows, <const float *>job.a + <ptrdiff_t>i * job.a_row,
+            mlopt_sketch_rows_f32(job.table, job.plan, job.together, rows,
+                                  <const float *>job.a + <ptrdiff_t>i * job.a_row,
                                   job.a_row, job.a_column, <float *>job.out + <ptrdiff_t>i * job.out_row, job.out_row,
                                   <float *>workspace)
         i += rows
@@ -234,9 +237,10 @@ cdef class SketchPlan:
         job.a, job.out = cnp.PyArray_BYTES(a), cnp.PyArray_BYTES(out)
         job.a_row, job.a_column = cnp.PyArray_STRIDE(a, 0) // size, cnp.PyArray_STRIDE(a, 1) // size
         job.out_row = cnp.PyArray_STRIDE(out, 0) // size
+        job.together = mlopt_sketch_together(size, job.a_row, job.a_column)
         job.parts = gemm_threads(ELEMENT_WORK * m * n, team_size() if threads is None else threads)
-        job.parts = max(1, min(job.parts, <int>min((m + MLOPT_SKETCH_ROWS - 1) // MLOPT_SKETCH_ROWS, <size_t>1024)))
-        job.workspace_bytes = (mlopt_sketch_workspace_elements(&self.plan) * size + 63) // 64 * 64
+        job.parts = max(1, min(job.parts, <int>min((m + job.together - 1) // job.together, <size_t>1024)))
+        job.workspace_bytes = (mlopt_sketch_workspace_elements(&self.plan, job.together) * size + 63) // 64 * 64
         job.workspace = <char *>slab_acquire(job.workspace_bytes * job.parts)
         if job.workspace == NULL:
             raise MemoryError("no memory for the workspace of a sketch")

@@ -187,7 +187,7 @@ def test_layouts_and_types_of_the_operand(kind, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_threads_do_not_matter(kind, dtype):
     a = np.random.default_rng(2).standard_normal((1003, 517)).astype(dtype)
-    for operand in (a, a.astype(DTYPES[1 - DTYPES.index(dtype)])):
+    for operand in (a, np.asfortranarray(a), a.astype(DTYPES[1 - DTYPES.index(dtype)])):
         one = sketch(operand, 30, kind, 4, dtype, num_threads=1)
         for threads in (2, 3, 8):
             np.testing.assert_array_equal(sketch(operand, 30, kind, 4, dtype, num_threads=threads), one)
@@ -203,6 +203,16 @@ def test_tiers_give_the_same_bits(kind, dtype):
             y = sketch(a, 21, kind, 4, dtype)
         expected = y if expected is None else expected
         np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("kind", ["sparse-sign", "srht"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 15, 33, 64, 65, 131])
+def test_layouts_give_the_same_bits(kind, dtype, m):
+    a = np.random.default_rng(m).standard_normal((m, 2100)).astype(dtype)
+    expected = sketch(a, 21, kind, 4, dtype)
+    for layout in (np.asfortranarray(a), np.repeat(a, 2, axis=1)[:, ::2]):
+        np.testing.assert_array_equal(sketch(layout, 21, kind, 4, dtype), expected)
 
 
 @settings(max_examples=60, deadline=None)

@@ -34,5 +34,7 @@
 /* bytes behind those that are transposed, of every row, that are called from memory: 256 to 512 were the quickest for
  * matrices that no cache holds (Zen 5), a third faster than none */
 #define MLOPT_TRANSPOSE_AHEAD 512
+/* and contiguous columns, so many ahead */
+#define MLOPT_TRANSPOSE_COLUMNS_AHEAD 8
 
 #endif

@@ -235,6 +235,8 @@ void K(transpose_scaled)(size_t rows, size_t columns, const T *x, ptrdiff_t row,
         T *const to = out + F(place)(places, j) * out_row;
         size_t i = 0;
         if (row == 1) {
+            for (size_t ahead = 0; ahead < rows; ahead += 64 / sizeof(T))
+                __builtin_prefetch(from + MLOPT_TRANSPOSE_COLUMNS_AHEAD * column + (ptrdiff_t)ahead, 0, 3);
             for (; i + LANES <= rows; i += LANES)
                 F(store)(to + i, F(mul)(F(load)(from + i), F(set1)(scale)));
             if (i < rows)
