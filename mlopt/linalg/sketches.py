@@ -206,6 +206,7 @@ def sketch(
         if kind == "srht":
             raise ValueError("kind='srht' is for dense matrices; expected 'gaussian' or 'sparse-sign' for a sparse one")
         return _of_sparse(a, _omega(a.shape[1], columns, kind, key, chosen, num_threads), num_threads)
+    a = np.asarray(a)  # a subclass has rules of its own for products
     if kind == "gaussian":
         omega = _omega(a.shape[1], columns, kind, key, chosen, num_threads)
         if a.dtype == chosen:

@@ -176,7 +176,9 @@ def test_layouts_and_types_of_the_operand(kind, dtype):
     expected = sketch(a, 12, kind, 5, dtype)
     scale = np.abs(expected).max() * np.finfo(dtype).eps * 50
     for name, layout in layouts(a):
-        np.testing.assert_allclose(sketch(layout, 12, kind, 5, dtype), expected, atol=scale, rtol=0, err_msg=name)
+        got = sketch(layout, 12, kind, 5, dtype)
+        assert type(got) is np.ndarray
+        np.testing.assert_allclose(got, expected, atol=scale, rtol=0, err_msg=name)
     for other in (np.float32, np.float64, np.int8, np.int64, np.float16):
         got = sketch(a.astype(other), 12, kind, 5, dtype)
         np.testing.assert_allclose(got, expected, atol=scale, rtol=0, err_msg=str(other))
