@@ -4,7 +4,7 @@
 pointers, strides) and runs each through ``gemm``, which takes the workspace from the slab pool and cuts large
 products into panels, one per thread. ``packed`` holds right operands in the form that the kernel reads.
 ``int8`` over ``int8_gemm``, and ``bf16``, are the same for bytes and for bfloat16; ``views`` for Cython modules, on
-typed memoryviews.
+typed memoryviews. ``sketches`` are products with random matrices, over ``sketch_plan``.
 """
 
 from mlopt.linalg.int8 import PackedInt8Matrix, matmul_int8
