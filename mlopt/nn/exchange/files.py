@@ -5,11 +5,8 @@ The header's metadata says what the model is; the tensors are its state.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mlopt._extras import needs
+from mlopt._files import whole_file
 from mlopt.nn.exchange.chain import Model
 from mlopt.nn.exchange.checks import (
     Expected,
@@ -157,23 +155,8 @@ def check_model(model: Any) -> None:
 
 
 def write_whole(path: str | os.PathLike[str], blocks: Iterable[bytes]) -> None:
-    """Writes a file beside its place and then moves it there."""
-    target = os.path.realpath(path)
-    folder, name = os.path.split(target)
-    beside = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as file:
-            file.writelines(blocks)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copymode(target, beside)
-        os.replace(beside, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(beside)
-        raise
+    with whole_file(path) as file:
+        file.writelines(blocks)
 
 
 def optimizer_as_json(optimizer: Any, steps: int) -> dict[str, Any]:
