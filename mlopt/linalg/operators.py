@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from mlopt.linalg import sketches
 from mlopt.linalg.matmul import matmul
 from mlopt.linalg.vectors import dot
+from mlopt.sparse.csc import csc_array
+from mlopt.sparse.csr import csr_array
 
 Array = NDArray[Any]
 
@@ -23,18 +25,19 @@ SMALLEST_SQUARE, LARGEST_SQUARE = 1e-18, 1e18
 
 
 def is_sparse(a: Any) -> bool:
-    """Whether it is one of SciPy's sparse matrices, or this library's: SciPy's exist only where it was imported."""
-    if hasattr(a, "indptr") and hasattr(a, "from_scipy"):
+    """Whether it is a sparse matrix, this library's or SciPy's: the latter exist only where SciPy was imported."""
+    if isinstance(a, csr_array | csc_array):
         return True
     scipy_sparse = sys.modules.get("scipy.sparse")
     return scipy_sparse is not None and bool(scipy_sparse.issparse(a))
 
 
 def checked(a: Any) -> Any:
-    """`a` as a two-dimensional matrix of float32 or float64, dense or sparse; errors name what is wrong with it."""
+    """`a` as a matrix of float32 or float64, an ndarray or one by compressed rows or columns; errors say what is wrong.
+
+    Sparse ones have no duplicates.
+    """
     sparse = is_sparse(a)
-    if sparse:
-        a = a.tocsr() if hasattr(a, "tocsr") else a
     matrix = a if sparse else np.asarray(a)
     if matrix.dtype.kind == "c":
         raise TypeError(f"a must be real, not {matrix.dtype}")
@@ -46,6 +49,16 @@ def checked(a: Any) -> Any:
         raise ValueError(f"a must have at least one row and one column, not shape {matrix.shape}")
     if matrix.dtype not in (np.float32, np.float64):
         matrix = matrix.astype(np.float32 if matrix.dtype == np.float16 else np.float64)
+    if not sparse:
+        return matrix.astype(matrix.dtype.newbyteorder("="), copy=False)
+    if not isinstance(matrix, csr_array | csc_array):
+        by_columns = matrix.format == "csc"
+        matrix = csr_array.from_scipy(matrix.T if by_columns else matrix.tocsr())
+        matrix = matrix.T if by_columns else matrix
+    rows = matrix.T if isinstance(matrix, csc_array) else matrix
+    if not rows.has_canonical_format:
+        rows = rows.sum_duplicates()
+        matrix = rows.T if isinstance(matrix, csc_array) else rows
     return matrix
 
 
@@ -152,20 +165,20 @@ class DenseOperator(Operator):
         return np.asarray(source, dtype)
 
     def times(self, block: Array) -> Array:
-        product: Array = matmul(self.matrix(block.dtype), block, num_threads=self.num_threads)
+        product: Array = matmul(self.matrix(block.dtype), block, method="gemm", num_threads=self.num_threads)
         return product
 
     def transposed_times(self, block: Array) -> Array:
         matrix = self.matrix(block.dtype)
         if matrix.flags.c_contiguous:  # rows of the matrix are read as they lie
-            across: Array = matmul(block.T, matrix, num_threads=self.num_threads)
+            across: Array = matmul(block.T, matrix, method="gemm", num_threads=self.num_threads)
             return across.T
-        product: Array = matmul(matrix.T, block, num_threads=self.num_threads)
+        product: Array = matmul(matrix.T, block, method="gemm", num_threads=self.num_threads)
         return product
 
 
 class SparseOperator(Operator):
-    """A matrix of compressed rows, by its own products."""
+    """A matrix by compressed rows or columns, by its own products."""
 
     def __init__(self, a: Any, num_threads: int | None) -> None:
         super().__init__(a, num_threads)
@@ -179,20 +192,25 @@ class SparseOperator(Operator):
         self.norm = math.sqrt(_square(values.astype(np.float64, copy=False)))
         lengths = max(1, int(np.diff(a.indptr).max(initial=0)))
         counts = max(1, int(np.bincount(a.indices, minlength=1).max(initial=0)))
-        self.row_terms, self.column_terms = (counts, lengths) if self.transposed else (lengths, counts)
-        self._given, self._values = a, values
+        # what is given by columns holds its transpose by rows
+        self._rows = a.T if isinstance(a, csc_array) else a
+        self._by_rows = self.transposed == isinstance(a, csc_array)
+        self.row_terms, self.column_terms = (lengths, counts) if self._by_rows else (counts, lengths)
+        self._values = values
 
     def _converted(self, dtype: Any) -> Any:
-        values = self._values.astype(dtype, copy=False)
-        given = self._given
-        rows = given if values is given.data else type(given)((values, given.indices, given.indptr), given.shape)
-        return rows.T if self.transposed else rows
+        rows, values = self._rows, self._values.astype(dtype, copy=False)
+        if values is not rows.data:
+            rows = csr_array((values, rows.indices, rows.indptr), rows.shape)
+        return rows if self._by_rows else rows.T
 
     def times(self, block: Array) -> Array:
-        return np.ascontiguousarray(self.matrix(block.dtype) @ block)
+        product: Array = matmul(self.matrix(block.dtype), block, num_threads=self.num_threads)
+        return product
 
     def transposed_times(self, block: Array) -> Array:
-        return np.ascontiguousarray(self.matrix(block.dtype).T @ block)
+        product: Array = matmul(self.matrix(block.dtype).T, block, num_threads=self.num_threads)
+        return product
 
 
 def operator(a: Any, num_threads: int | None = None) -> Operator:

@@ -137,11 +137,11 @@ class ExplicitResidual(Residual):
         self.rounding_transposed = unit * (sum_error(a.shape[0]) + 2) * norm
 
     def times(self, block: Array) -> Array:
-        product: Array = matmul(self.matrix, block, num_threads=self.a.num_threads)
+        product: Array = matmul(self.matrix, block, method="gemm", num_threads=self.a.num_threads)
         return product
 
     def transposed_times(self, block: Array) -> Array:
-        product: Array = matmul(self.matrix.T, block, num_threads=self.a.num_threads)
+        product: Array = matmul(self.matrix.T, block, method="gemm", num_threads=self.a.num_threads)
         return product
 
 

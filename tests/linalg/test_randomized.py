@@ -235,6 +235,30 @@ def test_sparse(form, shape, dtype):
     np.testing.assert_allclose(result.S, same.S, rtol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(90, 60), (60, 90)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sparse_arrays_of_this_library(shape, dtype):
+    a = scipy.sparse.random_array(shape, density=0.1, format="csr", rng=np.random.default_rng(4)).astype(dtype)
+    expected = randomized_svd(a, 5, rng=0)
+    ours = mlopt.sparse.csr_array(a)
+    for x, transposed in ((ours, False), (ours.T, True), (ours.T.T, False)):
+        result = randomized_svd(x, 5, rng=0)
+        u, vh = (result.Vh.T, result.U.T) if transposed else (result.U, result.Vh)
+        np.testing.assert_array_equal(result.S, expected.S)
+        np.testing.assert_allclose(np.abs(u), np.abs(expected.U), atol=1e-6)
+        np.testing.assert_allclose(np.abs(vh), np.abs(expected.Vh), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_sparse_duplicates_count_once(form):
+    kind = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}[form]
+    a = kind((np.array([1.0, -1.0, 2.0, 1.0]), np.array([1, 1, 0, 0]), np.array([0, 2, 4, 4])), shape=(3, 3))
+    result = randomized_svd(a, 1, rng=0)
+    np.testing.assert_allclose(result.S, [3])
+    assert result.error_bound < 1e-10
+    assert a.nnz == 4  # and is left as it was
+
+
 @pytest.mark.parametrize("scale", [1e300, 1e-300])
 def test_sparse_scales(scale):
     a = scipy.sparse.random_array((200, 150), density=0.05, format="csr", rng=np.random.default_rng(4)) * scale
