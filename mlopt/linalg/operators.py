@@ -38,7 +38,7 @@ def checked(a: Any) -> Any:
     Sparse ones have no duplicates.
     """
     sparse = is_sparse(a)
-    matrix = a if sparse else np.asarray(a)
+    matrix: Any = a if sparse else np.asarray(a)
     if matrix.dtype.kind == "c":
         raise TypeError(f"a must be real, not {matrix.dtype}")
     if matrix.dtype.kind not in "fiub":

@@ -25,6 +25,7 @@ PEERS = {
     "talib": ("TA-Lib", "ta-lib"),
     "numkong": ("NumKong", "numkong"),
     "sklearn": ("scikit-learn", "scikit-learn"),
+    "fbpca": ("fbpca", "fbpca"),
 }
 
 # Tell OpenBLAS to run other kernels than it would choose: comparisons would be with a lamed peer.
