@@ -123,12 +123,12 @@ class Operator:
     def _converted(self, dtype: Any) -> Any:
         raise NotImplementedError
 
-    def times(self, block: Array) -> Array:
-        """The matrix times (columns, any), in the block's type."""
+    def times(self, block: Array, out: Array | None = None) -> Array:
+        """The matrix times (columns, any), in the block's type; into `out` if that is given."""
         raise NotImplementedError
 
-    def transposed_times(self, block: Array) -> Array:
-        """The matrix's transpose times (rows, any), in the block's type."""
+    def transposed_times(self, block: Array, out: Array | None = None) -> Array:
+        """The matrix's transpose times (rows, any), in the block's type; into `out` if that is given."""
         raise NotImplementedError
 
     def sketch(self, columns: int, kind: str, key: int, dtype: Any) -> Array:
@@ -164,16 +164,17 @@ class DenseOperator(Operator):
         source = self._narrow if self._wide is None else self._wide
         return np.asarray(source, dtype)
 
-    def times(self, block: Array) -> Array:
-        product: Array = matmul(self.matrix(block.dtype), block, method="gemm", num_threads=self.num_threads)
+    def times(self, block: Array, out: Array | None = None) -> Array:
+        product: Array = matmul(self.matrix(block.dtype), block, out, method="gemm", num_threads=self.num_threads)
         return product
 
-    def transposed_times(self, block: Array) -> Array:
+    def transposed_times(self, block: Array, out: Array | None = None) -> Array:
         matrix = self.matrix(block.dtype)
         if matrix.flags.c_contiguous:  # rows of the matrix are read as they lie
-            across: Array = matmul(block.T, matrix, method="gemm", num_threads=self.num_threads)
+            into = None if out is None else out.T
+            across: Array = matmul(block.T, matrix, into, method="gemm", num_threads=self.num_threads)
             return across.T
-        product: Array = matmul(matrix.T, block, method="gemm", num_threads=self.num_threads)
+        product: Array = matmul(matrix.T, block, out, method="gemm", num_threads=self.num_threads)
         return product
 
 
@@ -204,12 +205,12 @@ class SparseOperator(Operator):
             rows = csr_array((values, rows.indices, rows.indptr), rows.shape)
         return rows if self._by_rows else rows.T
 
-    def times(self, block: Array) -> Array:
-        product: Array = matmul(self.matrix(block.dtype), block, num_threads=self.num_threads)
+    def times(self, block: Array, out: Array | None = None) -> Array:
+        product: Array = matmul(self.matrix(block.dtype), block, out, num_threads=self.num_threads)
         return product
 
-    def transposed_times(self, block: Array) -> Array:
-        product: Array = matmul(self.matrix(block.dtype).T, block, num_threads=self.num_threads)
+    def transposed_times(self, block: Array, out: Array | None = None) -> Array:
+        product: Array = matmul(self.matrix(block.dtype).T, block, out, num_threads=self.num_threads)
         return product
 
 

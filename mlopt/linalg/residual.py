@@ -43,8 +43,8 @@ COLUMNS = 16
 # Powers are taken until the bound is within this factor of the lower bound.
 ENOUGH = 1.7
 # Rounding may take so much of the random component before the next more exact way is taken: with 4 powers it then
-# loosens the bound by a tenth.
-ROUNDING_SHARE = 0.35
+# loosens the bound by a fifth at most.
+ROUNDING_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,17 @@ def sum_error(terms: int) -> float:
 
 
 class Residual:
-    """``A - U @ S @ Vh`` as an operator, in one type.
+    """``A - U @ S @ Vh`` as an operator on blocks of ``COLUMNS`` columns, in one type.
 
     S stands with the factor that is multiplied first, so that what is rounded there is of the size of the matrix.
     ``rounding`` bounds the error of a product of either kind over the Frobenius norm of the block multiplied,
-    ``offset`` the norm of what this operator differs from the residual by.
+    ``offset`` the norm of what this operator differs from the residual by. A product is overwritten by the next of its
+    kind: where the sides are long, new memory would take longer than the product.
     """
 
-    def __init__(self, a: Operator, u: Array, singular: Array, vh: Array, dtype: Any) -> None:
+    def __init__(self, a: Operator, singular: Array, dtype: Any) -> None:
         self.a = a
         self.dtype = np.dtype(dtype)
-        self.u, self.vh = u.astype(dtype, copy=False), vh.astype(dtype, copy=False)
-        scale = singular.astype(dtype, copy=False)
-        self.scaled_u, self.scaled_vh = self.u * scale, self.vh * scale[:, None]
         unit = float(np.finfo(dtype).eps) / 2
         rank = len(singular)
         largest, size = float(singular[0]), float(np.linalg.norm(singular))
@@ -111,30 +109,53 @@ class Residual:
         self.rounding = unit * (common + sum_error(a.row_terms) * a.norm + sum_error(a.shape[1]) * size)
         self.rounding_transposed = unit * (common + sum_error(a.column_terms) * a.norm + sum_error(a.shape[0]) * size)
 
+    def set_factors(self, u: Array, singular: Array, vh: Array) -> None:
+        """Take the factors over, and the memory for products: nothing before has needed them."""
+        self.u, self.vh = u.astype(self.dtype, copy=False), vh.astype(self.dtype, copy=False)
+        scale = singular.astype(self.dtype, copy=False)
+        self.scaled_u, self.scaled_vh = self.u * scale, self.vh * scale[:, None]
+        self.short: tuple[Array, Array] | None = None
+        self.long: tuple[Array, Array] | None = None
+
     def times(self, block: Array) -> Array:
-        product, threads = self.a.times(block), self.a.num_threads
-        product -= matmul(self.u, matmul(self.scaled_vh, block, num_threads=threads), num_threads=threads)
+        threads = self.a.num_threads
+        inner = matmul(self.scaled_vh, block, num_threads=threads)
+        if self.short is None:
+            product = self.a.times(block)
+            self.short = product, np.empty_like(product)
+        else:
+            product = self.a.times(block, self.short[0])
+        product -= matmul(self.u, inner, self.short[1], num_threads=threads)
         return product
 
     def transposed_times(self, block: Array) -> Array:
-        product, threads = self.a.transposed_times(block), self.a.num_threads
-        product -= matmul(self.vh.T, matmul(self.scaled_u.T, block, num_threads=threads), num_threads=threads)
+        threads = self.a.num_threads
+        inner = matmul(self.scaled_u.T, block, num_threads=threads)
+        if self.long is None:
+            product = self.a.transposed_times(block)
+            self.long = product, np.empty_like(product)
+        else:
+            product = self.a.transposed_times(block, self.long[0])
+        product -= matmul(self.vh.T, inner, self.long[1], num_threads=threads)
         return product
 
 
 class ExplicitResidual(Residual):
     """The same, formed as a matrix in float64: for residuals that are hardly above the rounding of the matrix."""
 
-    def __init__(self, a: DenseOperator, u: Array, singular: Array, vh: Array) -> None:
-        super().__init__(a, u, singular, vh, np.float64)
-        matrix = matmul(self.u, self.scaled_vh, num_threads=a.num_threads)
-        np.subtract(a.matrix(np.float64), matrix, out=matrix)
-        self.matrix = matrix
+    def __init__(self, a: DenseOperator, singular: Array) -> None:
+        super().__init__(a, singular, np.float64)
+        rank, size = len(singular), float(np.linalg.norm(singular))
         unit = float(np.finfo(np.float64).eps) / 2
-        rank, size, norm = len(singular), float(np.linalg.norm(singular)), float(np.linalg.norm(matrix))
         self.offset = unit * (2 * a.norm + (sum_error(rank) * math.sqrt(rank) + 4) * size)
-        self.rounding = unit * (sum_error(a.shape[1]) + 2) * norm
-        self.rounding_transposed = unit * (sum_error(a.shape[0]) + 2) * norm
+
+    def set_factors(self, u: Array, singular: Array, vh: Array) -> None:
+        left = u.astype(np.float64, copy=False) * singular.astype(np.float64, copy=False)
+        matrix = matmul(left, vh.astype(np.float64, copy=False), method="gemm", num_threads=self.a.num_threads)
+        self.matrix = np.subtract(self.a.matrix(np.float64), matrix, out=matrix)
+        unit, norm = float(np.finfo(np.float64).eps) / 2, float(np.linalg.norm(matrix))
+        self.rounding = unit * (sum_error(self.a.shape[1]) + 2) * norm
+        self.rounding_transposed = unit * (sum_error(self.a.shape[0]) + 2) * norm
 
     def times(self, block: Array) -> Array:
         product: Array = matmul(self.matrix, block, method="gemm", num_threads=self.a.num_threads)
@@ -145,17 +166,16 @@ class ExplicitResidual(Residual):
         return product
 
 
-def _forms(a: Operator, u: Array, singular: Array, vh: Array, expected: float, share: float) -> Iterator[Residual]:
+def _forms(a: Operator, singular: Array, expected: float, share: float, eps: float) -> Iterator[Residual]:
     """The residual in ever more exact forms, from the first whose rounding is small beside the norm to be expected."""
-    eps = float(np.finfo(np.result_type(u, a.dtype)).eps)
     threshold = max(expected, eps * float(singular[0]))
     for dtype in (np.float32, np.float64):
-        residual = Residual(a, u, singular, vh, dtype)
+        residual = Residual(a, singular, dtype)
         worst = max(residual.rounding, residual.rounding_transposed)
         if worst <= share * threshold and residual.offset <= threshold / 50:
             yield residual
     if isinstance(a, DenseOperator):
-        yield ExplicitResidual(a, u, singular, vh)
+        yield ExplicitResidual(a, singular)
     else:
         yield residual
 
@@ -219,7 +239,9 @@ def residual_norm(
     component = smallest_component(COLUMNS, failure)
     share = ROUNDING_SHARE * component / math.sqrt(COLUMNS * a.shape[0])
     bounds = Bounds(0.0, math.inf)
-    for form in _forms(a, u, singular, vh, expected, share):
+    eps = float(np.finfo(np.result_type(u, a.dtype)).eps)
+    for form in _forms(a, singular, expected, share, eps):
+        form.set_factors(u, singular, vh)
         drowned, bounds = _powers(form, key, component, enough)
         if not drowned:
             break
