@@ -364,8 +364,26 @@ TARGETS = (
         (
             lower("stated", "< 20 ms", 20e-3, scale=F64),
             lower("goal", "≤ 3 ms", 3e-3, scale=F64),
+            higher("goal", "≥ 1.5× the best peer at that error", 1.5, "vs_peer"),
             lower("stretch", "≤ 2 ms", 2e-3, scale=F64),
         ),
+        "svd",
+    ),
+    Target(
+        "svd_dense",
+        "randomised SVD of a large dense matrix",
+        "10 000×2 000 float64, singular values 1/i, rank 50, spectral error ≤ 1.01 × optimal, one thread",
+        ALGORITHMS,
+        (higher("goal", "≥ 3× scikit-learn at equal error", 3.0, "vs_sklearn"),),
+        "svd",
+    ),
+    Target(
+        "svd_sparse",
+        "randomised SVD of a large sparse matrix",
+        "100 000×10 000 float64 at 0.1 % density, rank 20, spectral error ≤ 1.01 × optimal, one thread",
+        ALGORITHMS,
+        (higher("goal", "≥ 3× scikit-learn at equal error", 3.0, "vs_sklearn"),),
+        "svd",
     ),
     Target(
         "sparse_vs_dense",

@@ -27,6 +27,7 @@ PEERS = {
     "numkong": ("NumKong", "numkong"),
     "sklearn": ("scikit-learn", "scikit-learn"),
     "sparse_dot_mkl": ("MKL", "mkl"),
+    "fbpca": ("fbpca", "fbpca"),
 }
 
 # Tell OpenBLAS to run other kernels than it would choose: comparisons would be with a lamed peer.
