@@ -39,7 +39,7 @@ KINDS = ("gaussian", "sparse-sign", "srht")
 BLOCK_BYTES = 1 << 19
 
 # From how many columns on the transform is quicker than the product.  Time of "gaussian" over time of "srht" (Zen 5,
-# one thread, rows contiguous; the time of "sparse-sign" lies 1.3 to 1.6 times above that of "srht" everywhere):
+# one thread, rows contiguous, a machine with other work; "sparse-sign" took 1.2 to 1.6 times as long as "srht"):
 #     columns                 8     16    24    32    60    110   200   500
 #     128 x 128     float32   0.82  0.95  1.24  1.26  1.95  2.4
 #                   float64   0.81  1.12  1.48  1.87  2.86  3.7
