@@ -79,7 +79,18 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
     /* the key is dims[2], the first row's number dims[3] */                                                           \
     INVOKE(dropout, type, (c->dims[3], n, m, c->dims[2], c->number, p[0], step[0], p[1], step[1]))                     \
     INVOKE(adamw, type, (n, (const void *)p[0], p[1], p[2], p[3], p[4]))                                               \
-    INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))
+    INVOKE(sgd, type, (n, (const void *)p[0], p[1], p[2], p[3]))                                                       \
+    /* sparse: operand 0 is a mlopt_csr or mlopt_sell, dims are the first and the last row, and the dense columns */   \
+    INVOKE(sparse_vector, type, ((const void *)p[0], n, m, p[1], p[2]))                                                \
+    INVOKE(sliced_vector, type, ((const void *)p[0], n, m, p[1], p[2]))                                                \
+    INVOKE(sparse_matrix, type, ((const void *)p[0], n, m, c->dims[2], p[1], step[1], p[2], step[2]))                  \
+    INVOKE(sampled, type, ((const void *)p[0], n, m, c->dims[2], p[1], step[1], p[2], step[2], p[3]))                  \
+    INVOKE_RESULT(                                                                                                     \
+        sparse_product, type,                                                                                          \
+        ((const void *)p[0], n, m, (const void *)p[1], p[2], (size_t *)c->operands[3], c->operands[4], p[5]))          \
+    INVOKE_RESULT(count, type, (n, p[0]))                                                                              \
+    INVOKE_RESULT(store_nonzero, type, (n, p[0], (int32_t *)c->operands[1], p[2]))                                     \
+    INVOKE(transpose, type, (n, m, p[0], step[0], p[1], step[1]))
 
 /* Rows of one type only. */
 #define MLOPT_INVOCATIONS_F64                                                                                          \

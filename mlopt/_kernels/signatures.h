@@ -353,4 +353,39 @@ typedef void mlopt_widening_bf16(size_t n, const uint16_t *x, float *out);
 typedef void mlopt_rounding_rows_bf16(size_t rows, size_t columns, const float *x, ptrdiff_t x_row, uint16_t *out,
                                       ptrdiff_t out_row, float *sums);
 
+/* sparse: matrices in compressed rows (sparse/sparse.h) */
+typedef struct mlopt_csr {
+    size_t rows, columns;
+    const void *indptr;  /* rows + 1 numbers, of 32 or 64 bits: where rows begin and end */
+    const void *indices; /* columns, of the same type */
+    const void *values;  /* float or double */
+} mlopt_csr;
+
+/* Rows in slices, for products with a vector. */
+typedef struct mlopt_sell {
+    size_t rows, slices;
+    const size_t *start;    /* slices + 1: where the elements of a slice begin */
+    const int32_t *full;    /* elements that all rows of a slice have */
+    const int32_t *row;     /* the number of every row */
+    const int32_t *rest;    /* how many elements it has beyond those */
+    const int32_t *columns; /* of every element */
+    const void *values;
+} mlopt_sell;
+
+#define MLOPT_SPARSE_SIGNATURES(T, type)                                                                               \
+    typedef void mlopt_sparse_vector_##type(const mlopt_csr *a, size_t first, size_t last, const T *x, T *y);          \
+    typedef void mlopt_sliced_vector_##type(const mlopt_sell *a, size_t first, size_t last, const T *x, T *y);         \
+    typedef void mlopt_sparse_matrix_##type(const mlopt_csr *a, size_t first, size_t last, size_t n, const T *b,       \
+                                            size_t b_row, T *c, size_t c_row);                                         \
+    typedef void mlopt_sampled_##type(const mlopt_csr *a, size_t first, size_t last, size_t length, const T *u,        \
+                                      size_t u_row, const T *v, size_t v_row, T *out);                                 \
+    typedef size_t mlopt_sparse_product_##type(const mlopt_csr *a, size_t first, size_t last, const mlopt_csr *b,      \
+                                               void *scratch, size_t *ends, void *indices, T *values);                 \
+    typedef size_t mlopt_count_##type(size_t n, const T *x);                                                           \
+    typedef size_t mlopt_store_nonzero_##type(size_t n, const T *x, int32_t *columns, T *values);                      \
+    typedef void mlopt_transpose_##type(size_t rows, size_t columns, const T *x, size_t x_row, T *out, size_t out_row);
+
+MLOPT_SPARSE_SIGNATURES(float, f32)
+MLOPT_SPARSE_SIGNATURES(double, f64)
+
 #endif

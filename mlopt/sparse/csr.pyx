@@ -5,7 +5,7 @@ cimport numpy as cnp
 
 from mlopt.sparse.compressed cimport CANONICAL, SORTED, UNKNOWN, CompressedRows
 
-from mlopt.sparse import construct, products, rows
+from mlopt.sparse import construct, gustavson, products, rows
 from mlopt.sparse.indexing import chosen, is_index, place
 
 cnp.import_array()
@@ -59,7 +59,7 @@ cdef csr_array product(csr_array a, csr_array b):
         raise ValueError(f"b has shape {b.shape}: its rows do not match the {a.shape[1]} columns of a, "
                          f"a sparse array of shape {a.shape}")
     columns = b.view.columns
-    return make(products.matmul_sparse(*alike(a, b)), columns)
+    return make(gustavson.matmul_sparse(*alike(a, b)), columns)
 
 
 # a + factor b.
@@ -273,7 +273,7 @@ cdef class csr_array(CompressedRows):
 
     def tocsc(self):
         """The same matrix by columns: a copy, sorted. O(elements + rows + columns)."""
-        cdef csr_array transposed = make(products.transpose_arrays(self), self.view.rows)
+        cdef csr_array transposed = make(gustavson.transpose_arrays(self), self.view.rows)
         return _csc_array().of(transposed)
 
     def toarray(self, order=None, out=None):

@@ -1,0 +1,3 @@
+class Plan: ...
+
+__all__ = ["Plan"]
