@@ -55,6 +55,15 @@ static inline void mlopt_call_sell(const mlopt_sparse_types *types, const mlopt_
         types->table->sell_f32(a, first, last, x, y);
 }
 
+static inline void mlopt_call_sell_transposed(const mlopt_sparse_types *types, const mlopt_sell *a, size_t first,
+                                              size_t last, const void *x, void *y)
+{
+    if (types->is_f64)
+        types->table->sell_transposed_f64(a, first, last, x, y);
+    else
+        types->table->sell_transposed_f32(a, first, last, x, y);
+}
+
 static inline void mlopt_call_transpose(const mlopt_sparse_types *types, size_t rows, size_t columns, const void *x,
                                         size_t x_row, void *out, size_t out_row)
 {

@@ -28,6 +28,8 @@ cdef extern from "calls.h" nogil:
                              const mlopt_csr *b, void *scratch, size_t *ends, void *indices, void *values)
     void mlopt_call_sell(const mlopt_sparse_types *, const mlopt_sell *, size_t first, size_t last, const void *x,
                          void *y)
+    void mlopt_call_sell_transposed(const mlopt_sparse_types *, const mlopt_sell *, size_t first, size_t last,
+                                    const void *x, void *y)
     void mlopt_call_transpose(const mlopt_sparse_types *, size_t rows, size_t columns, const void *x, size_t x_row,
                               void *out, size_t out_row)
     size_t mlopt_call_count_nonzero(const mlopt_sparse_types *, size_t n, const void *x)

@@ -11,6 +11,7 @@ from mlopt.linalg.operands cimport checked_threads, fits, overlap
 from mlopt.memory.aligned cimport aligned_array
 from mlopt.sparse.calls cimport (
     mlopt_call_sell,
+    mlopt_call_sell_transposed,
     mlopt_call_spmm,
     mlopt_call_spmm_transposed,
     mlopt_call_spmv,
@@ -127,8 +128,15 @@ cdef void transposed_part(int part, void *argument) noexcept nogil:
 
 cdef void transposed_vector(int part, void *argument) noexcept nogil:
     cdef product *p = <product *>argument
+    cdef size_t i, row
     memset(p.c, 0, p.a.columns * p.element_bytes)
-    mlopt_call_spmv_transposed(&p.types, p.a, 0, p.a.rows, p.b, p.c)
+    if p.sliced == NULL:
+        mlopt_call_spmv_transposed(&p.types, p.a, 0, p.a.rows, p.b, p.c)
+        return
+    mlopt_call_sell_transposed(&p.types, p.sliced, 0, p.sliced.slices, p.b, p.c)
+    for i in range(p.apart_count):
+        row = p.apart[i]
+        mlopt_call_spmv_transposed(&p.types, p.a, row, row + 1, p.b, p.c)
 
 
 cdef mlopt_sparse_types types_of(CompressedRows a) except *:
@@ -297,13 +305,19 @@ cdef size_t row_step(cnp.ndarray x) noexcept:
     return cnp.PyArray_STRIDE(x, 0) // cnp.PyArray_ITEMSIZE(x)
 
 
-cdef int multiply_vector(CompressedRows a, product *p, cnp.ndarray x, cnp.ndarray y, double elements,
-                         num_threads) except -1:
+# The sliced form, where there is one.
+cdef int take_slices(CompressedRows a, product *p) except -1:
     cdef Plan plan = plan_of(a)
-    p.b, p.c = <char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
     if plan.use_slices(a):
         p.sliced = &plan.sliced
         p.apart, p.apart_count = <const int64_t *>cnp.PyArray_DATA(plan.long_rows), cnp.PyArray_DIM(plan.long_rows, 0)
+    return 0
+
+
+cdef int multiply_vector(CompressedRows a, product *p, cnp.ndarray x, cnp.ndarray y, double elements,
+                         num_threads) except -1:
+    p.b, p.c = <char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
+    take_slices(a, p)
     p.parts = parts_of(elements * VECTOR_WORK, num_threads)
     run(p, vector_part, elements)
     return 0
@@ -349,6 +363,7 @@ def matmul_transposed(CompressedRows a not None, b, out=None, num_threads=None):
         dense = np.ascontiguousarray(dense)
         result = result_array(1, matrix.view.columns, 0, cnp.PyArray_TYPE(dense), dense, out, matrix)
         p.b, p.c = <char *>cnp.PyArray_DATA(dense), <char *>cnp.PyArray_DATA(result)
+        take_slices(matrix, &p)
         run(&p, transposed_vector, work)
         return finished(result, out)
     p.n = cnp.PyArray_DIM(dense, 1)

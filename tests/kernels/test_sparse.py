@@ -203,6 +203,34 @@ def test_slices_of_special_values(tier, type):
     np.testing.assert_array_equal(y[sliced.row], by_rows[sliced.row])
 
 
+@pytest.mark.parametrize("rows", [0, 1, 7, 8, 9, 15, 16, 17, 40, WINDOW, WINDOW + 1, 2 * WINDOW + 91])
+def test_transposed_slices(tier, type, rows, observed):
+    a = Rows.random(np.minimum(windows(rows), LONG_ROW - 1), COLUMNS, type, 32, seed=rows)
+    x, start = guarded(draw(type, rows)), draw(type, COLUMNS, seed=1)
+    sliced = Slices(a)
+    part = a.transposed(0, rows)
+    for cut in {0, sliced.slices // 3, sliced.slices}:  # a call goes on where the one before ended
+        y = guarded(start)
+        for first, last in ((0, cut), (cut, sliced.slices)):
+            Kernel("sell_transposed", type, tier)((first, last), sliced.struct, x, y)
+        np.testing.assert_array_equal(y[part.counts == 0], start[part.counts == 0])
+        error = worst(y, wide_product(part, x, type, start))
+        observed(f"sell_transposed {type}", tier, error, bound_of("sell_transposed"))
+
+
+def test_transposed_slices_of_special_values(tier, type):
+    """A column that no row has stays as it is, whatever the rows' numbers are."""
+    a = Rows.random(np.minimum(windows(200), 5), 4 * COLUMNS, type, 32)
+    x = draw(type, 200)
+    x[::7], x[::11] = np.inf, np.nan
+    y, by_rows = np.zeros((2, 4 * COLUMNS), DTYPE[type])
+    sliced = Slices(a)
+    Kernel("sell_transposed", type, tier)((0, sliced.slices), sliced.struct, guarded(x), y)
+    kernel("spmv_transposed", type, 32, tier)((0, 200), a.struct, x, by_rows)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(by_rows))
+    np.testing.assert_array_equal(np.isinf(y), np.isinf(by_rows))
+
+
 # --- products with a matrix ----------------------------------------------------------------------
 
 

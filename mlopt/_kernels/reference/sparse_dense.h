@@ -19,6 +19,23 @@ void K(sell)(const mlopt_sell *a, size_t first, size_t last, const T *x, T *y)
     }
 }
 
+void K(sell_transposed)(const mlopt_sell *a, size_t first, size_t last, const T *x, T *y)
+{
+    const size_t slice = MLOPT_SPARSE_SLICE(sizeof(T));
+    for (size_t s = first; s < last; s++) {
+        const T *const values = a->values;
+        size_t rest = a->start[s] + (size_t)a->full[s] * slice;
+        for (size_t i = s * slice; i < a->rows && i < (s + 1) * slice; i++) {
+            for (size_t k = 0; k < (size_t)a->full[s]; k++) {
+                const size_t at = a->start[s] + k * slice + i % slice;
+                y[a->columns[at]] += values[at] * x[a->row[i]];
+            }
+            for (int32_t k = 0; k < a->rest[i]; k++, rest++)
+                y[a->columns[rest]] += values[rest] * x[a->row[i]];
+        }
+    }
+}
+
 size_t K(count_nonzero)(size_t n, const T *x)
 {
     size_t count = 0;
