@@ -407,8 +407,8 @@ TARGETS = (
     Target(
         "sparse_real",
         "sparse products of matrices as they occur",
-        "TF-IDF of the standard library's sources, the Laplacian of a 512² grid, a power-law graph of 50 000 nodes: the "
-        "same three products (the first times its transpose)",
+        "TF-IDF of the standard library's sources, the Laplacian of a 512² grid, a power-law graph of 50 000 nodes: "
+        "the same three products (the first times its transpose)",
         ALGORITHMS,
         (higher("goal", "never slower than the best of SciPy, MKL and PyTorch", 1.0, "vs_peer"),),
         "sparse",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from mlopt.targets.memory import aligned_copy
 from mlopt.targets.result import MEASURED, Row
 
 COLUMNS = 64
-Operation = Callable[[Any, Any, Any], object]
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Work:
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.matrix.shape
+        rows, columns = self.matrix.shape
+        return rows, columns
 
     @cached_property
     def vector(self) -> np.ndarray:
@@ -87,10 +87,14 @@ class Work:
 
     @staticmethod
     def _add(
-        found: dict[str, dict[str, Batch]], label: str, multiply: Callable[[Any, Any], Any], a: Any, right: tuple[Any, ...]
+        found: dict[str, dict[str, Batch]],
+        label: str,
+        multiply: Callable[[Any, Any], Any],
+        a: Any,
+        operands: tuple[Any, ...],
     ) -> None:
-        for name, b in zip(found, right, strict=True):
-            found[name][label] = calls(lambda b=b: multiply(a, b))
+        for name, b in zip(found, operands, strict=True):
+            found[name][label] = calls(partial(multiply, a, b))
 
 
 def compare(row: Row, work: Work, title: str, options: Options, dense: dict[str, Batch] | None = None) -> None:
