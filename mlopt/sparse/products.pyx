@@ -240,6 +240,67 @@ cdef cnp.npy_intp check_shape(cnp.ndarray b, cnp.npy_intp rows, name) except -1:
     return 0
 
 
+# Elements from one row to the next.
+cdef size_t row_step(cnp.ndarray x) noexcept:
+    if cnp.PyArray_DIM(x, 0) == 1:
+        return cnp.PyArray_DIM(x, 1)
+    return cnp.PyArray_STRIDE(x, 0) // cnp.PyArray_ITEMSIZE(x)
+
+
+# The sliced form, where there is one.
+cdef int take_slices(CompressedRows a, product *p) except -1:
+    cdef Plan plan = plan_of(a)
+    if plan.use_slices(a):
+        p.sliced = &plan.sliced
+        p.apart, p.apart_count = <const int64_t *>cnp.PyArray_DATA(plan.long_rows), cnp.PyArray_DIM(plan.long_rows, 0)
+    return 0
+
+
+cdef int multiply_vector(CompressedRows a, product *p, cnp.ndarray x, cnp.ndarray y, double elements,
+                         num_threads, bint transposed) except -1:
+    if not cnp.PyArray_IS_C_CONTIGUOUS(x):
+        x = np.ascontiguousarray(x)
+    p.b, p.c = <char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
+    take_slices(a, p)
+    p.parts = 1 if transposed else parts_of(elements * VECTOR_WORK, num_threads)
+    run(p, transposed_vector if transposed else vector_part, elements)
+    return 0
+
+
+cdef int multiply_matrix(product *p, cnp.ndarray b, cnp.ndarray c, double elements, num_threads,
+                         bint transposed) except -1:
+    cdef double work = elements * p.n * MATRIX_WORK
+    b = with_rows(b, &p.types)
+    p.b, p.b_row = <char *>cnp.PyArray_DATA(b), row_step(b)
+    p.c, p.c_row = <char *>cnp.PyArray_DATA(c), p.n
+    p.parts = parts_of(work, num_threads)
+    if transposed:
+        p.parts = min(p.parts, max(<size_t>1, (p.n * p.element_bytes + 63) // 64))
+    run(p, transposed_part if transposed else matrix_part, work)
+    return 0
+
+
+# a @ b, or a.T @ b.  A matrix of one column is a vector: the bits are the same.
+cdef object multiply(CompressedRows a, b, out, num_threads, bint transposed):
+    cdef cnp.ndarray dense, result
+    cdef product p
+    cdef double elements
+    a, b = operands(a, b, "b")
+    dense = <cnp.ndarray>b
+    check_shape(dense, a.view.rows if transposed else a.view.columns, "b")
+    p.types, p.a, p.sliced = types_of(a), &a.view, NULL
+    p.element_bytes = cnp.PyArray_ITEMSIZE(dense)
+    p.n = cnp.PyArray_DIM(dense, 1) if cnp.PyArray_NDIM(dense) == 2 else 1
+    result = result_array(cnp.PyArray_NDIM(dense), a.view.columns if transposed else a.view.rows, p.n,
+                          cnp.PyArray_TYPE(dense), dense, out, a)
+    elements = <double>cnp.PyArray_DIM(a.data, 0)
+    if p.n == 1:
+        multiply_vector(a, &p, dense, result, elements, num_threads, transposed)
+    else:
+        multiply_matrix(&p, dense, result, elements, num_threads, transposed)
+    return finished(result, out)
+
+
 def matmul(CompressedRows a not None, b, out=None, num_threads=None):
     """The product of a sparse matrix and a dense vector or matrix.
 
@@ -266,61 +327,7 @@ def matmul(CompressedRows a not None, b, out=None, num_threads=None):
     TypeError
         If `b` has other than real numbers.
     """
-    cdef CompressedRows matrix
-    cdef cnp.ndarray dense, result
-    cdef product p
-    cdef double work
-    a, b = operands(a, b, "b")
-    matrix, dense = <CompressedRows>a, <cnp.ndarray>b
-    check_shape(dense, matrix.view.columns, "b")
-    p.types, p.a, p.sliced = types_of(matrix), &matrix.view, NULL
-    p.element_bytes = cnp.PyArray_ITEMSIZE(dense)
-    work = <double>cnp.PyArray_DIM(matrix.data, 0)
-    if cnp.PyArray_NDIM(dense) == 1:
-        if not cnp.PyArray_IS_C_CONTIGUOUS(dense):
-            dense = np.ascontiguousarray(dense)
-        result = result_array(1, matrix.view.rows, 0, cnp.PyArray_TYPE(dense), dense, out, matrix)
-        multiply_vector(matrix, &p, dense, result, work, num_threads)
-        return finished(result, out)
-    p.n = cnp.PyArray_DIM(dense, 1)
-    result = result_array(2, matrix.view.rows, p.n, cnp.PyArray_TYPE(dense), dense, out, matrix)
-    if p.n == 1:  # a vector, whatever its stride: the bits are the same
-        if not cnp.PyArray_IS_C_CONTIGUOUS(dense):
-            dense = np.ascontiguousarray(dense)
-        multiply_vector(matrix, &p, dense, result, work, num_threads)
-        return finished(result, out)
-    dense = with_rows(dense, &p.types)
-    p.b, p.b_row = <char *>cnp.PyArray_DATA(dense), row_step(dense)
-    p.c, p.c_row = <char *>cnp.PyArray_DATA(result), p.n
-    work *= MATRIX_WORK * p.n
-    p.parts = parts_of(work, num_threads)
-    run(&p, matrix_part, work)
-    return finished(result, out)
-
-
-# Elements from one row to the next.
-cdef size_t row_step(cnp.ndarray x) noexcept:
-    if cnp.PyArray_DIM(x, 0) == 1:
-        return cnp.PyArray_DIM(x, 1)
-    return cnp.PyArray_STRIDE(x, 0) // cnp.PyArray_ITEMSIZE(x)
-
-
-# The sliced form, where there is one.
-cdef int take_slices(CompressedRows a, product *p) except -1:
-    cdef Plan plan = plan_of(a)
-    if plan.use_slices(a):
-        p.sliced = &plan.sliced
-        p.apart, p.apart_count = <const int64_t *>cnp.PyArray_DATA(plan.long_rows), cnp.PyArray_DIM(plan.long_rows, 0)
-    return 0
-
-
-cdef int multiply_vector(CompressedRows a, product *p, cnp.ndarray x, cnp.ndarray y, double elements,
-                         num_threads) except -1:
-    p.b, p.c = <char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
-    take_slices(a, p)
-    p.parts = parts_of(elements * VECTOR_WORK, num_threads)
-    run(p, vector_part, elements)
-    return 0
+    return multiply(a, b, out, num_threads, False)
 
 
 def matmul_transposed(CompressedRows a not None, b, out=None, num_threads=None):
@@ -349,32 +356,7 @@ def matmul_transposed(CompressedRows a not None, b, out=None, num_threads=None):
     TypeError
         If `b` has other than real numbers.
     """
-    cdef CompressedRows matrix
-    cdef cnp.ndarray dense, result
-    cdef product p
-    cdef double work
-    a, b = operands(a, b, "b")
-    matrix, dense = <CompressedRows>a, <cnp.ndarray>b
-    check_shape(dense, matrix.view.rows, "b")
-    p.types, p.a, p.sliced, p.parts = types_of(matrix), &matrix.view, NULL, 1
-    p.element_bytes = cnp.PyArray_ITEMSIZE(dense)
-    work = <double>cnp.PyArray_DIM(matrix.data, 0)
-    if cnp.PyArray_NDIM(dense) == 1:
-        dense = np.ascontiguousarray(dense)
-        result = result_array(1, matrix.view.columns, 0, cnp.PyArray_TYPE(dense), dense, out, matrix)
-        p.b, p.c = <char *>cnp.PyArray_DATA(dense), <char *>cnp.PyArray_DATA(result)
-        take_slices(matrix, &p)
-        run(&p, transposed_vector, work)
-        return finished(result, out)
-    p.n = cnp.PyArray_DIM(dense, 1)
-    result = result_array(2, matrix.view.columns, p.n, cnp.PyArray_TYPE(dense), dense, out, matrix)
-    dense = with_rows(dense, &p.types)
-    p.b, p.b_row = <char *>cnp.PyArray_DATA(dense), row_step(dense)
-    p.c, p.c_row = <char *>cnp.PyArray_DATA(result), p.n
-    work *= MATRIX_WORK * p.n
-    p.parts = min(parts_of(work, num_threads), max(<size_t>1, (p.n * p.element_bytes + 63) // 64))
-    run(&p, transposed_part, work)
-    return finished(result, out)
+    return multiply(a, b, out, num_threads, True)
 
 
 def transposed_copy(cnp.ndarray x not None, out=None):
