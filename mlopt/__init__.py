@@ -41,10 +41,10 @@ from mlopt.vector.ufuncs import (
 )
 
 if _typing.TYPE_CHECKING:
-    from mlopt.estimators import MLPClassifier, MLPRegressor
+    from mlopt.estimators import MLPClassifier, MLPRegressor, TruncatedSVD
 else:
     # Names that need scikit-learn; not among __all__, so that `from mlopt import *` does not.
-    _LAZY = {"MLPClassifier": "mlopt.estimators", "MLPRegressor": "mlopt.estimators"}
+    _LAZY = dict.fromkeys(("MLPClassifier", "MLPRegressor", "TruncatedSVD"), "mlopt.estimators")
 
     def __getattr__(name):
         if name not in _LAZY:

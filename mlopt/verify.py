@@ -39,6 +39,7 @@ class Problem:
     outputs: tuple[int, ...] = ()  # which operands are written
     returned: int = 0  # how many numbers the kernel returns
     number: float = 1.0
+    steps: tuple[int, ...] | None = None  # of the operands; None: 1
     # for each result, the size that the stated bound is a multiple of; None: ULP of the result
     scale: Callable[[], list[Any]] | None = None
 
@@ -155,6 +156,30 @@ def _store_nonzero(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
     return Problem((n,), [x, np.zeros(n, np.int32), np.zeros_like(x)], outputs=(1, 2), returned=1)
 
 
+def _random_normal(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    return Problem((n, 1 << 40 | n, 5 * n), [np.empty_like(draw(n))], outputs=(0,))
+
+
+def _walsh_hadamard(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    length, columns = 1 << n.bit_length(), n % 23 + 1
+    return Problem((length, columns), [draw(length * columns)], outputs=(0,), steps=(columns,))
+
+
+def _signed_sums(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    count, columns = n % 13 + 1, n % 41 + 1
+    lengths = np.arange(2 * count) * 7 % 11
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    indices = (np.arange(bounds[-1]) * 31 % n).astype(np.int32)
+    operands = [draw(n * columns), indices, bounds, np.empty_like(draw(count * columns))]
+    return Problem((count, columns), operands, outputs=(3,), steps=(columns, 1, 1, columns))
+
+
+def _transpose_scaled(n: int, draw: Callable[[int], NDArray[Any]]) -> Problem:
+    places = (np.arange(n)[::-1]).astype(np.int32)
+    operands = [draw(19 * n), draw(n), places, np.empty_like(draw(19 * n))]
+    return Problem((19, n, 1), operands, outputs=(3,), steps=(n, 1, 1, 19))
+
+
 GEMM_WORKSPACE = 2 << 20  # bytes; for the blocks that invoke.h calls with
 
 # how to call a kernel of a signature
@@ -164,6 +189,8 @@ SIGNATURES = {
     "gemm": _gemm, "product": _product, "rounding": _rounding, "widening": _widening,
     "quantize": _quantize, "dequantize": _dequantize, "matrix_sum": _matrix_sum, "winograd": _winograd,
     "count": _count, "store_nonzero": _store_nonzero,
+    "random_normal": _random_normal, "walsh_hadamard": _walsh_hadamard, "signed_sums": _signed_sums,
+    "transpose_scaled": _transpose_scaled,
 }  # fmt: skip
 # kernels whose domain is not the whole line
 DOMAINS = {"log": _positive, "sqrt": _positive}
@@ -186,7 +213,9 @@ class Verdict:
 
 def _call(row: dict[str, Any], tier: str, problem: Problem) -> list[NDArray[Any]]:
     operands = [None if operand is None else operand.copy() for operand in problem.operands]
-    returned = Kernel(row["name"], row["type"], tier)(problem.dims, *operands, number=problem.number)
+    returned = Kernel(row["name"], row["type"], tier)(
+        problem.dims, *operands, number=problem.number, steps=problem.steps
+    )
     return [operands[i] for i in problem.outputs] + [np.asarray(value) for value in returned[: problem.returned]]
 
 

@@ -1,5 +1,5 @@
 # The C side of the dispatcher, declared for Cython: tables, register, processor.
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
 cdef extern from "cpu.h" nogil:
@@ -226,6 +226,24 @@ cdef extern from "signatures.h" nogil:
     ctypedef void mlopt_winograd_f32(size_t, size_t, const mlopt_matrix_f32 *, const mlopt_matrix_f32 *) noexcept
     ctypedef void mlopt_winograd_f64(size_t, size_t, const mlopt_matrix_f64 *, const mlopt_matrix_f64 *) noexcept
 
+    # sketch
+    ctypedef void mlopt_random_normal_f32(uint64_t key, uint64_t first, size_t n, float *out) noexcept
+    ctypedef void mlopt_walsh_hadamard_f32(size_t length, size_t columns, float *x, ptrdiff_t row) noexcept
+    ctypedef void mlopt_signed_sums_f32(size_t count, size_t columns, const float *x, ptrdiff_t row,
+                                        const int32_t *indices, const int64_t *bounds, float *out,
+                                        ptrdiff_t out_row) noexcept
+    ctypedef void mlopt_transpose_scaled_f32(size_t rows, size_t columns, const float *x, ptrdiff_t row,
+                                             ptrdiff_t column, const float *weight, const int32_t *places,
+                                             float *out, ptrdiff_t out_row) noexcept
+    ctypedef void mlopt_random_normal_f64(uint64_t key, uint64_t first, size_t n, double *out) noexcept
+    ctypedef void mlopt_walsh_hadamard_f64(size_t length, size_t columns, double *x, ptrdiff_t row) noexcept
+    ctypedef void mlopt_signed_sums_f64(size_t count, size_t columns, const double *x, ptrdiff_t row,
+                                        const int32_t *indices, const int64_t *bounds, double *out,
+                                        ptrdiff_t out_row) noexcept
+    ctypedef void mlopt_transpose_scaled_f64(size_t rows, size_t columns, const double *x, ptrdiff_t row,
+                                             ptrdiff_t column, const double *weight, const int32_t *places,
+                                             double *out, ptrdiff_t out_row) noexcept
+
 
 cdef extern from "gemm/gemm.h" nogil:
     size_t mlopt_gemm_workspace_bytes(const mlopt_gemm_blocks *, size_t element_bytes, size_t m, size_t n, size_t k)
@@ -297,6 +315,15 @@ cdef extern from "dispatch.h" nogil:
         mlopt_matrix_sum_f64 *matrix_subtract_f64
         mlopt_winograd_f32 *winograd_result_f32
         mlopt_winograd_f64 *winograd_result_f64
+        # sketch
+        mlopt_random_normal_f32 *random_normal_f32
+        mlopt_random_normal_f64 *random_normal_f64
+        mlopt_walsh_hadamard_f32 *walsh_hadamard_f32
+        mlopt_walsh_hadamard_f64 *walsh_hadamard_f64
+        mlopt_signed_sums_f32 *signed_sums_f32
+        mlopt_signed_sums_f64 *signed_sums_f64
+        mlopt_transpose_scaled_f32 *transpose_scaled_f32
+        mlopt_transpose_scaled_f64 *transpose_scaled_f64
         # features
         mlopt_features_update_f64 *features_update_f64
         mlopt_features_history_f64 *features_history_f64

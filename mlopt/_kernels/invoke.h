@@ -50,6 +50,17 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
                                            MLOPT_INVOKE_MATRIX(type, 2), MLOPT_INVOKE_MATRIX(type, 3)},                \
             (const mlopt_matrix_##type[3]){MLOPT_INVOKE_MATRIX(type, 4), MLOPT_INVOKE_MATRIX(type, 5),                 \
                                            MLOPT_INVOKE_MATRIX(type, 6)}))                                             \
+    /* sketch: the key and the first number are dims[1] and dims[2] */                                                 \
+    INVOKE(random_normal, type, (m, c->dims[2], n, p[0]))                                                              \
+    /* dims are length and columns; count and columns, the operands x, indices, bounds, out; rows and columns, and the \
+     * step of a column; steps are row lengths */                                                                      \
+    INVOKE(walsh_hadamard, type, (n, m, p[0], (ptrdiff_t)step[0]))                                                     \
+    INVOKE(signed_sums, type,                                                                                          \
+           (n, m, p[0], (ptrdiff_t)step[0], (const int32_t *)c->operands[1], (const int64_t *)c->operands[2], p[3],    \
+            (ptrdiff_t)step[3]))                                                                                       \
+    INVOKE(transpose_scaled, type,                                                                                     \
+           (n, m, p[0], (ptrdiff_t)step[0], (ptrdiff_t)c->dims[2], p[1], (const int32_t *)c->operands[2], p[3],        \
+            (ptrdiff_t)step[3]))                                                                                       \
     INVOKE_RESULT(reduce, type, (n, p[0]))                                                                             \
     INVOKE_RESULT(argreduce, type, (n, p[0]))                                                                          \
     INVOKE_RESULT(dot, type, (n, p[0], p[1]))                                                                          \

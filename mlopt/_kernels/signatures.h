@@ -90,12 +90,24 @@ typedef struct mlopt_gemm_blocks {
     typedef void mlopt_winograd_##type(size_t rows, size_t columns, const mlopt_matrix_##type c[4],                    \
                                        const mlopt_matrix_##type p[3]);
 
+/* sketch (sketch/sketch.h) */
+#define MLOPT_SKETCH_SIGNATURES(T, type)                                                                               \
+    typedef void mlopt_random_normal_##type(uint64_t key, uint64_t first, size_t n, T *out);                           \
+    typedef void mlopt_walsh_hadamard_##type(size_t length, size_t columns, T *x, ptrdiff_t row);                      \
+    typedef void mlopt_signed_sums_##type(size_t count, size_t columns, const T *x, ptrdiff_t row,                     \
+                                          const int32_t *indices, const int64_t *bounds, T *out, ptrdiff_t out_row);   \
+    typedef void mlopt_transpose_scaled_##type(size_t rows, size_t columns, const T *x, ptrdiff_t row,                 \
+                                               ptrdiff_t column, const T *weight, const int32_t *places, T *out,       \
+                                               ptrdiff_t out_row);
+
 MLOPT_VECTOR_SIGNATURES(float, f32)
 MLOPT_VECTOR_SIGNATURES(double, f64)
 MLOPT_GEMM_SIGNATURE(float, f32)
 MLOPT_GEMM_SIGNATURE(double, f64)
 MLOPT_STRASSEN_SIGNATURES(float, f32)
 MLOPT_STRASSEN_SIGNATURES(double, f64)
+MLOPT_SKETCH_SIGNATURES(float, f32)
+MLOPT_SKETCH_SIGNATURES(double, f64)
 
 /* nn (nn/nn.h says what each computes) */
 typedef enum mlopt_activation {

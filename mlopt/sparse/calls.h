@@ -64,6 +64,20 @@ static inline void mlopt_call_transpose(const mlopt_sparse_types *types, size_t 
         types->table->transpose_f32(rows, columns, x, x_row, out, out_row);
 }
 
+/* Kernels of dense arrays, by element type alone. */
+#define MLOPT_DENSE_KERNEL(name, declared, given, result)                                                              \
+    static inline result mlopt_call_##name declared                                                                    \
+    {                                                                                                                  \
+        return types->is_f64 ? types->table->name##_f64 given : types->table->name##_f32 given;                        \
+    }
+
+MLOPT_DENSE_KERNEL(count_nonzero, (const mlopt_sparse_types *types, size_t n, const void *x), (n, x), size_t)
+MLOPT_DENSE_KERNEL(count_nonfinite, (const mlopt_sparse_types *types, size_t n, const void *x), (n, x), size_t)
+MLOPT_DENSE_KERNEL(store_nonzero,
+                   (const mlopt_sparse_types *types, size_t n, const void *x, int32_t *columns, void *values),
+                   (n, x, columns, values), size_t)
+#undef MLOPT_DENSE_KERNEL
+
 /* Where row i begins. */
 static inline size_t mlopt_row_start(const mlopt_csr *a, int is_long, size_t i)
 {

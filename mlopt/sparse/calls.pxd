@@ -30,6 +30,10 @@ cdef extern from "calls.h" nogil:
                          void *y)
     void mlopt_call_transpose(const mlopt_sparse_types *, size_t rows, size_t columns, const void *x, size_t x_row,
                               void *out, size_t out_row)
+    size_t mlopt_call_count_nonzero(const mlopt_sparse_types *, size_t n, const void *x)
+    size_t mlopt_call_count_nonfinite(const mlopt_sparse_types *, size_t n, const void *x)
+    size_t mlopt_call_store_nonzero(const mlopt_sparse_types *, size_t n, const void *x, int32_t *columns,
+                                    void *values)
     size_t mlopt_row_start(const mlopt_csr *, bint is_long, size_t i)
     size_t mlopt_column(const mlopt_csr *, bint is_long, size_t k)
     size_t mlopt_share_rows(const mlopt_csr *, bint is_long, size_t part, size_t parts)

@@ -70,7 +70,8 @@ _no_data, _no_indices, _no_rows = locked(np.zeros(0)), locked(np.zeros(0, np.int
 cdef class CompressedRows:
     """The arrays of a matrix by compressed rows: what products take. Users see :class:`mlopt.sparse.csr_array`."""
 
-    def __cinit__(self):
+    # Takes whatever __init__ takes: without arguments, Cython adds to a null pointer, which sanitizers stop at.
+    def __cinit__(self, *args, **kwargs):
         self.take(_no_data, _no_indices, _no_rows, 0, CANONICAL)
 
     cdef int take(self, cnp.ndarray data, cnp.ndarray indices, cnp.ndarray indptr, size_t columns,

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.sparse import rows
+from mlopt.sparse import dense, rows
 
 Array = NDArray[Any]
 
@@ -164,12 +164,7 @@ def from_dense(a: Any, shape: Any, dtype: Any) -> Parts:
     if shape is not None and checked_shape(shape) != given.shape:
         raise ValueError(f"shape is {shape!r}, and a has shape {given.shape}; expected the same or None")
     given = np.asarray(given, value_type(given, "a", dtype))
-    there = given != 0
-    index_type = fitting(max(*given.shape, int(np.count_nonzero(there))))
-    indptr = np.zeros(given.shape[0] + 1, index_type)
-    np.cumsum(np.count_nonzero(there, axis=1), out=indptr[1:])
-    columns = there.nonzero()[1].astype(index_type)
-    return Parts(given[there], columns, indptr, given.shape[1], ready=True, canonical=True)
+    return Parts(*dense.nonzero_rows(given), given.shape[1], ready=True, canonical=True)
 
 
 def from_scipy(a: Any, shape: Any, dtype: Any, copy: bool) -> Parts:

@@ -9,6 +9,7 @@ import numpy as np
 from mlopt.sparse.construct import is_scipy, plain
 from mlopt.sparse.csc import csc_array
 from mlopt.sparse.csr import csr_array
+from mlopt.sparse.dense import count_nonzero
 
 __all__ = ["density"]
 
@@ -51,4 +52,4 @@ def density(a: Any) -> float:
     given = plain(a, "a")
     if given.dtype.kind not in "biuf":
         raise TypeError(f"a has elements of type {given.dtype}; expected real numbers")
-    return int(np.count_nonzero(given)) / (given.size or 1)
+    return count_nonzero(given) / (given.size or 1)

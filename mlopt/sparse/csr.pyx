@@ -118,8 +118,8 @@ cdef class csr_array(CompressedRows):
     -----
     Buffers are not copied where they are contiguous and aligned, of the machine's byte order, and both index arrays
     of one type, int32 or int64; other indices become int64, lists and coordinates int32 where that is enough. They are
-    validated once, in one pass: after that, whoever owns them may change neither indices nor elements, of which
-    products remember other forms. Take `copy` where they might.
+    validated once, in one pass, and products keep what they derive from them: whoever owns the memory must not change
+    it afterwards.
 
     The array itself never changes: methods return new ones. Elements may be in any order within a row, repeated (their
     sum counts) and zero; only what is built from dense arrays and coordinates is sorted, without duplicates.

@@ -23,7 +23,7 @@ cdef class Plan:
     matrix has what it takes, and the second makes the form.
     """
 
-    def __cinit__(self):
+    def __cinit__(self, *args, **kwargs):
         self.distinct = -1
 
     cdef bint use_slices(self, CompressedRows a) except -1:

@@ -10,5 +10,6 @@ def matmul(
 def matmul_transposed(
     a: CompressedRows, b: ArrayLike, out: NDArray[Any] | None = None, num_threads: int | None = None
 ) -> NDArray[Any]: ...
+def transposed_copy(x: NDArray[Any], out: NDArray[Any] | None = None) -> NDArray[Any]: ...
 
-__all__ = ["matmul", "matmul_transposed"]
+__all__ = ["matmul", "matmul_transposed", "transposed_copy"]

@@ -362,4 +362,34 @@ def matmul_transposed(CompressedRows a not None, b, out=None, num_threads=None):
     return finished(result, out)
 
 
-__all__ = ["matmul", "matmul_transposed"]
+def transposed_copy(cnp.ndarray x not None, out=None):
+    """The transpose of a matrix, with rows of its own.
+
+    Parameters
+    ----------
+    x : ndarray, shape (m, n)
+        float32 or float64, C-contiguous.
+    out : ndarray, optional
+        Where to store it: writable, of its shape and type; it may overlap nothing that `x` was made of.
+
+    Returns
+    -------
+    ndarray, shape (n, m)
+        `out` if that was given.
+
+    Raises
+    ------
+    ValueError
+        If `out` cannot hold it.
+    """
+    cdef mlopt_sparse_types types
+    cdef cnp.ndarray result
+    cdef cnp.npy_intp rows = cnp.PyArray_DIM(x, 0), columns = cnp.PyArray_DIM(x, 1)
+    types.table, types.is_f64, types.is_long = current_table(), cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE, False
+    result = result_array(2, columns, rows, cnp.PyArray_TYPE(x), x, out)
+    with nogil:
+        mlopt_call_transpose(&types, rows, columns, cnp.PyArray_DATA(x), columns, cnp.PyArray_DATA(result), rows)
+    return finished(result, out)
+
+
+__all__ = ["matmul", "matmul_transposed", "transposed_copy"]

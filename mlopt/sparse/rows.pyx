@@ -6,7 +6,7 @@ import numpy as np
 
 cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cnp.import_array()
 
@@ -18,9 +18,9 @@ ctypedef fused index_t:
     int32_t
     int64_t
 
-# Length up to which a row is sorted by insertion; longer ones are merged from such runs.
 cdef enum:
-    RUN = 16
+    FEW = 32       # elements of a row up to which it is sorted by insertion
+    DIGITS = 256   # longer ones by counting the bytes of their indices
 
 
 cdef void insertion_sort(index_t *indices, value_t *data, size_t n) noexcept nogil:
@@ -38,31 +38,36 @@ cdef void insertion_sort(index_t *indices, value_t *data, size_t n) noexcept nog
 # Sorts by index; equal indices keep their order.  The spare arrays have the same length.
 cdef void sort_row(index_t *indices, value_t *data, size_t n, index_t *spare_indices,
                    value_t *spare_data) noexcept nogil:
-    cdef size_t start, middle, end, left, right, k, width = RUN
+    cdef size_t k, at, count, digit, shift = 0
+    cdef index_t differing = 0
     cdef index_t *from_indices = indices
     cdef value_t *from_data = data
     cdef index_t *to_indices = spare_indices
     cdef value_t *to_data = spare_data
-    start = 0
-    while start < n:
-        insertion_sort(indices + start, data + start, min(<size_t>RUN, n - start))
-        start += RUN
-    while width < n:
-        start = 0
-        while start < n:
-            middle, end = min(start + width, n), min(start + 2 * width, n)
-            left, right = start, middle
-            for k in range(start, end):
-                if left < middle and (right == end or from_indices[left] <= from_indices[right]):
-                    to_indices[k], to_data[k] = from_indices[left], from_data[left]
-                    left += 1
-                else:
-                    to_indices[k], to_data[k] = from_indices[right], from_data[right]
-                    right += 1
-            start = end
-        from_indices, to_indices = to_indices, from_indices
-        from_data, to_data = to_data, from_data
-        width *= 2
+    cdef size_t[DIGITS] places
+    if n <= FEW:
+        insertion_sort(indices, data, n)
+        return
+    for k in range(n):
+        differing |= indices[k] ^ indices[0]
+    while shift < 8 * sizeof(index_t) and differing >> shift:
+        if (differing >> shift) & (DIGITS - 1):
+            memset(places, 0, sizeof(places))
+            for k in range(n):
+                places[(from_indices[k] >> shift) & (DIGITS - 1)] += 1
+            at = 0
+            for digit in range(DIGITS):
+                count = places[digit]
+                places[digit] = at
+                at += count
+            for k in range(n):
+                digit = (from_indices[k] >> shift) & (DIGITS - 1)
+                at = places[digit]
+                places[digit] = at + 1
+                to_indices[at], to_data[at] = from_indices[k], from_data[k]
+            from_indices, to_indices = to_indices, from_indices
+            from_data, to_data = to_data, from_data
+        shift += 8
     if from_indices != indices:
         memcpy(indices, from_indices, n * sizeof(index_t))
         memcpy(data, from_data, n * sizeof(value_t))

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,8 @@ PEERS = {
     "talib": ("TA-Lib", "ta-lib"),
     "numkong": ("NumKong", "numkong"),
     "sklearn": ("scikit-learn", "scikit-learn"),
+    "sparse_dot_mkl": ("MKL", "mkl"),
+    "fbpca": ("fbpca", "fbpca"),
 }
 
 # Tell OpenBLAS to run other kernels than it would choose: comparisons would be with a lamed peer.
@@ -43,6 +46,8 @@ def find(name: str) -> ModuleType | None:
     """
     if name not in PEERS:
         raise ValueError(f"name={name!r} is not a peer; one of: {', '.join(PEERS)}")
+    if name == "sparse_dot_mkl" and (library := sorted(Path(sys.prefix, "lib").glob("libmkl_rt.so*"))):
+        os.environ.setdefault("MKL_RT", str(library[0]))  # where pip puts it; it looks among the system's libraries
     try:
         return importlib.import_module(name)
     except (ImportError, OSError):  # OSError: a library of its own that the loader does not find
@@ -60,7 +65,7 @@ def version(name: str) -> str | None:
 
 def load_threaded() -> None:
     """Import the peers that have threads of their own, so that :func:`threads` reaches them."""
-    for name in ("numpy", "scipy", "torch"):
+    for name in ("numpy", "scipy", "torch", "sparse_dot_mkl"):
         find(name)
     if find("scipy") is not None:
         importlib.import_module("scipy.linalg")  # loads SciPy's own BLAS

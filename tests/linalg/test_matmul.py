@@ -211,19 +211,14 @@ def test_subclasses_and_foreign_arrays():
     assert mlopt.matmul(a, Foreign()) == "its own"
 
 
-@pytest.mark.parametrize("method", ["auto", "gemm", "strassen"])
+@pytest.mark.parametrize("method", ["auto", "gemm", "strassen", "sparse"])
 def test_methods(method):
     assert_same(mlopt.matmul(array((3, 4)), array((4, 3)), method=method), array((3, 4)) @ array((4, 3)))
 
 
-def test_methods_to_come():
-    with pytest.raises(ValueError, match="method='sparse' is not in this version"):
-        mlopt.matmul(np.eye(2), np.eye(2), method="sparse")
-
-
 @pytest.mark.parametrize("method", ["", "GEMM", None, 3])
 def test_bad_method(method):
-    with pytest.raises(ValueError, match="expected 'auto', 'gemm' or 'strassen'"):
+    with pytest.raises(ValueError, match="expected 'auto', 'gemm', 'strassen' or 'sparse'"):
         mlopt.matmul(np.eye(2), np.eye(2), method=method)
 
 

@@ -2,6 +2,7 @@
 
 import array
 import copy
+import itertools
 import pickle
 import subprocess
 import sys
@@ -358,10 +359,16 @@ def test_order_and_duplicates(given_):
 
 
 def test_long_rows_are_sorted_stably():
-    for count in (16, 17, 31, 32, 33, 100, 1000, 4097):
-        data, indices, indptr = compressed(3, 50, [count, 0, count], count)
+    for count, columns, index_type in itertools.product(
+        (16, 31, 32, 33, 34, 100, 4097), (2, 50, 256, 257, 70000, 2**31, 2**40), INDEX_TYPES
+    ):
+        if columns > np.iinfo(index_type).max + 1:
+            continue
+        data, indices, indptr = compressed(3, columns, [count, 0, count], count, index_type=index_type)
+        if count == 100:
+            indices = indices // 65536 * 65536  # the low bytes are equal
         data = np.arange(data.size, dtype=np.float64)
-        a = csr_array((data, indices, indptr), (3, 50)).sort_indices()
+        a = csr_array((data, indices, indptr), (3, columns)).sort_indices()
         for start, end in ((0, count), (count, 2 * count)):
             order = start + np.argsort(indices[start:end], kind="stable")
             np.testing.assert_array_equal(a.indices[start:end], indices[order])

@@ -1,0 +1,9 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def count_nonzero(x: NDArray[Any]) -> int: ...
+def all_finite(x: NDArray[Any]) -> bool: ...
+def nonzero_rows(a: NDArray[Any], guess: int = 0) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+
+__all__ = ["all_finite", "count_nonzero", "nonzero_rows"]
