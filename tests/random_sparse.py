@@ -25,6 +25,13 @@ def dense(data, indices, indptr, shape):
     return result
 
 
+def assert_same_bits(a, b):
+    """Zeros of different signs are different."""
+    assert a.dtype == b.dtype
+    bits = f"u{a.itemsize}"
+    np.testing.assert_array_equal(np.ascontiguousarray(a).view(bits), np.ascontiguousarray(b).view(bits))
+
+
 @st.composite
 def arrays(draw, max_side=12):
     """((data, indices, indptr), shape) of any kind."""

@@ -26,7 +26,7 @@ from kernels.sparse_matrices import (
     worst,
 )
 from kernels.wide import DTYPE
-from random_sparse import arrays, dense
+from random_sparse import arrays, assert_same_bits, dense
 
 from mlopt._kernels.register import Kernel, kernel_report
 
@@ -133,6 +133,7 @@ def test_special_values(tier, type, bits, name):
             dims = (0, a.rows, 1) if name.startswith("spmm") else (0, a.rows)
             kernel(name, type, bits, tier)(dims, a.struct, guarded(x), y)
             expected = wide_product(part, x, type)
+            assert not np.signbit(y[(y == 0) & (expected[0] == 0)]).any(), "sums begin with 0, not -0"
             with np.errstate(over="ignore"):
                 overflown = np.abs(expected[1]) > np.finfo(y.dtype).max / 2  # where the order of terms decides
             expected = [np.broadcast_to(e, y.shape)[~overflown] for e in expected]
@@ -175,7 +176,7 @@ def test_slices_are_the_rows_to_the_bit(tier, type, rows, observed):
         Kernel("sell", type, tier)((first, last), sliced.struct, x, y)
         width = 64 // y.itemsize
         there = sliced.row[first * width : last * width]
-        np.testing.assert_array_equal(y[there], by_rows[there])
+        assert_same_bits(y[there], by_rows[there])
         assert (np.delete(y, there) == DTYPE[type](POISON)).all()
         observed(f"sell {type}", tier, worst(y[there], [part[there] for part in wide]), bound_of("sell"))
 
@@ -188,7 +189,7 @@ def test_slices_of_equal_rows_have_no_rest(tier, type):
         assert not sliced.rest.any()
         Kernel("sell", type, tier)((0, sliced.slices), sliced.struct, x, y)
         kernel("spmv", type, 32, tier)((0, 48), a.struct, x, by_rows)
-        np.testing.assert_array_equal(y, by_rows)
+        assert_same_bits(y, by_rows)
 
 
 def test_slices_of_special_values(tier, type):
@@ -303,15 +304,15 @@ def test_parts_are_the_whole_to_the_bit(tier, type, bits):
     for first, last in parts:
         kernel("spmv", type, bits, tier)((first, last), a.struct, x, y)
         kernel("spmm", type, bits, tier)((first, last, n), a.struct, b, c, steps=(0, n, n))
-    np.testing.assert_array_equal(y, y_whole)
-    np.testing.assert_array_equal(c, c_whole)
+    assert_same_bits(y, y_whole)
+    assert_same_bits(c, c_whole)
     d, d_whole = np.zeros((2, COLUMNS, n), DTYPE[type])
     call = kernel("spmm_transposed", type, bits, tier)
     call((0, a.rows, n), a.struct, left, d_whole, steps=(0, n, n))
     for first, last in ((0, line), (line, 3 * line), (3 * line, n)):
         if last > first:
             call((0, a.rows, last - first), a.struct, left[:, first:last], d[:, first:last], steps=(0, n, n))
-    np.testing.assert_array_equal(d, d_whole)
+    assert_same_bits(d, d_whole)
 
 
 @settings(deadline=None, max_examples=60)
