@@ -99,7 +99,8 @@ def _range(a: Operator, columns: int, n_iter: int, sketch: str, key: int, dtype:
             # the singular values of A, more or less
             diagonal = np.zeros(1) if inverse is None else 1 / inverse.diagonal()
             steep = bool((diagonal.min() / max(diagonal.max(), 1e-300)) ** 2 < PAIR_RATIO * eps)
-            lower = None if steep else cholesky(gram(image, threads))
+            # an estimate: float32 will do, for singular values that do not fall fast
+            lower = None if steep else cholesky(matmul(image.T, image, num_threads=threads).astype(np.float64))
             smallest = 0.0 if lower is None else _smallest(lower_inverse(lower)) ** 2
         elif inverse is not None and step == 1:
             smallest = _smallest(inverse) + shift
@@ -325,15 +326,17 @@ def randomized_svd(
     if tol is None:
         result = _bounded(view, _approximation(view, rank, oversampling, n_iter, sketch, key), rank, key + 1)
     else:
-        scaled = math.ldexp(float(tol), -view.exponent)
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = float(np.ldexp(float(tol), -view.exponent))
         result, reached = _within(view, rank, scaled, oversampling, n_iter, sketch, key)
     u, singular, vh, bound = result
     if view.transposed:
         u, vh = np.ascontiguousarray(vh.T), np.ascontiguousarray(u.T)
     _signed(u, vh)
     if view.exponent:
-        singular = np.ldexp(singular, view.exponent)
-        bound = float(np.ldexp(bound, view.exponent))
+        with np.errstate(over="ignore", under="ignore"):
+            singular = np.ldexp(singular, view.exponent)
+            bound = float(np.ldexp(bound, view.exponent))
     if not reached:
         warnings.warn(
             f"the error may be {bound:.3g} with all {rank} singular values, above tol={tol:.3g}",

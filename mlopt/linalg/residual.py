@@ -254,6 +254,7 @@ def _powers(residual: Residual, key: int, component: float, enough: float) -> tu
     # norm(E.T @ W) is at most about this times sigma, and its root is to be well within `enough`
     most = math.sqrt(a.shape[0]) + math.sqrt(COLUMNS) + 2
     powers = math.ceil(math.log(most / component) / math.log(0.5 + 0.5 * max(enough, 1.1))) + 1
+    unit = float(np.finfo(residual.dtype).eps) / 2
     block = sketches.standard_normal((a.shape[0], COLUMNS), key, residual.dtype, a.num_threads)
     size = float(np.linalg.norm(block))
     spectral = math.inf  # of the block multiplied
@@ -264,15 +265,17 @@ def _powers(residual: Residual, key: int, component: float, enough: float) -> tu
         rounding = (residual.rounding if power % 2 else residual.rounding_transposed) * size
         block = residual.times(block) if power % 2 else residual.transposed_times(block)
         roundings.append(rounding)
-        wide = block.astype(np.float64, copy=False)
-        square = matmul(wide.T, wide)
-        total = math.sqrt(float(square.trace()))
+        square = matmul(block.T, block, num_threads=a.num_threads).astype(np.float64, copy=False)
+        trace = float(square.trace())
+        total = math.sqrt(trace)
         if total <= rounding:
             upper = min(upper, _largest(component, roundings, norms, rounding))
             return True, Bounds(0.0, upper + residual.offset)
         # a first power never gives a bound that is near
-        found = math.sqrt(max(float(np.linalg.eigvalsh(square)[-1]), 0.0)) * (1 + 1e-12) if power else total
-        lower = max(lower, (found - rounding) / spectral)
+        leading = float(np.linalg.eigvalsh(square)[-1]) if power else trace
+        blur = trace * unit * (sum_error(len(block)) + 100)  # of the Gram matrix, and of its eigenvalues
+        found = math.sqrt(leading + blur)
+        lower = max(lower, (math.sqrt(max(leading - blur, 0.0)) - rounding) / spectral)
         # the bound without rounding: what comes with it is worth computing only where this is near enough
         near = lower > 0 and math.log(found / component) + log_norms <= (power + 1) * math.log(enough * lower)
         if near or power == powers - 1:
@@ -282,5 +285,5 @@ def _powers(residual: Residual, key: int, component: float, enough: float) -> tu
         norms.append(total)
         log_norms += math.log(total)
         block *= 1 / total
-        spectral, size = found / total, 1.0
+        spectral, size = found / total, 1.01
     return False, Bounds(max(lower - residual.offset, 0.0), upper + residual.offset)

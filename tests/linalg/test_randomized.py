@@ -366,6 +366,13 @@ def test_tol_is_absolute_at_any_scale():
         assert result.error_bound <= 1e-3 * scale
 
 
+def test_tol_at_another_end_of_the_range():
+    a = matrix_of(SPECTRA["exponential"]) * 1e-300
+    assert randomized_svd(a, None, tol=1e300, rng=0).S.shape == (1,)
+    with pytest.warns(RuntimeWarning, match="above tol=1e-300"):
+        randomized_svd(a * 1e300 * 1e300, 3, tol=1e-300, rng=0)
+
+
 def test_tol_out_of_reach():
     a = matrix_of(SPECTRA["flat"])
     with pytest.warns(RuntimeWarning, match=r"with all 30 singular values, above tol=0.5"):

@@ -24,7 +24,7 @@ from mlopt.targets.result import Row
 
 ALLOWED = 1.01  # of the smallest possible error
 MOST_ITERATIONS = 16
-RUNS = 5
+RUNS, RUNS_LARGE = 5, 3
 STEPS = 40  # of the iteration for the norm of a large residual
 
 Factors = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -34,9 +34,16 @@ Solver = Callable[[int, int], Factors]  # power iterations, seed
 def with_values(values: np.ndarray, rows: int, columns: int) -> np.ndarray:
     """A dense matrix of these singular values."""
     rng = np.random.default_rng(0)
-    left = np.linalg.qr(rng.standard_normal((rows, len(values))))[0]
-    right = np.linalg.qr(rng.standard_normal((columns, len(values))))[0]
-    return aligned_copy(mlopt.matmul(left * values, right.T))
+
+    def orthonormal(length: int) -> np.ndarray:
+        if length <= 1024:
+            return np.linalg.qr(rng.standard_normal((length, len(values))))[0]
+        # a reflection on 64 random vectors: all the others would take minutes
+        vectors = np.linalg.qr(rng.standard_normal((length, 64)))[0]
+        result: np.ndarray = np.eye(length, len(values)) - 2 * mlopt.matmul(vectors, vectors[: len(values)].T)
+        return result
+
+    return aligned_copy(mlopt.matmul(orthonormal(rows) * values, orthonormal(columns).T, method="gemm"))
 
 
 def spectral_error(a: Any, factors: Factors) -> float:
@@ -68,8 +75,9 @@ def solvers(a: Any, rank: int) -> Iterator[tuple[str, Solver]]:
 
 def fewest(solver: Solver, a: Any, best: float) -> tuple[int, float] | None:
     """The fewest power iterations with which a solver is near the smallest error, and its error over that."""
+    runs = RUNS if max(a.shape) <= 1024 else RUNS_LARGE
     for n_iter in range(MOST_ITERATIONS + 1):
-        error = statistics.median(spectral_error(a, solver(n_iter, seed)) for seed in range(RUNS)) / best
+        error = statistics.median(spectral_error(a, solver(n_iter, seed)) for seed in range(runs)) / best
         if error <= ALLOWED:
             return n_iter, error
     return None
