@@ -6,8 +6,7 @@ products into panels, one per thread. ``packed`` holds right operands in the for
 ``int8`` over ``int8_gemm``, and ``bf16``, are the same for bytes and for bfloat16; ``views`` for Cython modules, on
 typed memoryviews.
 
-:func:`randomized_svd` is Python over these products: a matrix behind one interface (``operators``), products with
-random matrices (``sketches``, over ``sketch_plan``), bases (``orthonormal``), the bound of the error (``residual``).
+``randomized`` is the randomised SVD, over these products.
 """
 
 from mlopt.linalg.int8 import PackedInt8Matrix, matmul_int8

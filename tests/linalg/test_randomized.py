@@ -10,10 +10,10 @@ import threadpoolctl
 
 import mlopt
 from mlopt.linalg import RandomizedSVDResult, randomized_svd
-from mlopt.linalg.operators import checked, operator
-from mlopt.linalg.orthonormal import lower_inverse, orthonormal, well_conditioned
-from mlopt.linalg.randomized import SKETCHES
-from mlopt.linalg.residual import COLUMNS, residual_norm, smallest_component
+from mlopt.linalg.randomized.operators import checked, operator
+from mlopt.linalg.randomized.orthonormal import lower_inverse, orthonormal, well_conditioned
+from mlopt.linalg.randomized.residual import COLUMNS, residual_norm, smallest_component
+from mlopt.linalg.randomized.svd import SKETCHES
 
 N, RANK = 200, 20
 INDEX = np.arange(1, N + 1.0)
@@ -148,7 +148,7 @@ def test_nearly_optimal_by_default():
 
 
 def test_float32_steps_give_what_float64_steps_do(monkeypatch):
-    from mlopt.linalg import randomized
+    from mlopt.linalg.randomized import svd as randomized
 
     a = matrix_of(SPECTRA["harmonic"])
     mixed = randomized_svd(a, RANK, n_iter=10, rng=0)

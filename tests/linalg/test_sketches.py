@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlopt
-from mlopt.linalg import sketches
-from mlopt.linalg.sketches import KINDS, choose, sketch, standard_normal
+from mlopt.linalg.randomized import sketches
+from mlopt.linalg.randomized.sketches import KINDS, choose, sketch, standard_normal
 
 stats = pytest.importorskip("scipy.stats")
 sparse = pytest.importorskip("scipy.sparse")

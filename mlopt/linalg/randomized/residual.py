@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.linalg import sketches
 from mlopt.linalg.matmul import matmul
-from mlopt.linalg.operators import DenseOperator, Operator
+from mlopt.linalg.randomized import sketches
+from mlopt.linalg.randomized.operators import DenseOperator, Operator
 
 Array = NDArray[Any]
 

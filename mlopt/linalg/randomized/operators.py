@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.linalg import sketches
 from mlopt.linalg.matmul import matmul
+from mlopt.linalg.randomized import sketches
 from mlopt.linalg.vectors import dot
 from mlopt.sparse.csc import csc_array
 from mlopt.sparse.csr import csr_array

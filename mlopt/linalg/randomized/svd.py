@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mlopt.linalg.matmul import matmul
-from mlopt.linalg.operators import Operator, checked, is_sparse, operator
-from mlopt.linalg.orthonormal import cholesky, gram, lower_inverse, orthonormal, well_conditioned
-from mlopt.linalg.residual import FAILURE, residual_norm
+from mlopt.linalg.randomized.operators import Operator, checked, is_sparse, operator
+from mlopt.linalg.randomized.orthonormal import cholesky, gram, lower_inverse, orthonormal, well_conditioned
+from mlopt.linalg.randomized.residual import FAILURE, residual_norm
 
 Array = NDArray[Any]
 

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mlopt.linalg.matmul import matmul
-from mlopt.linalg.sketch_plan import SketchPlan, fill_normal
+from mlopt.linalg.randomized.sketch_plan import SketchPlan, fill_normal
 from mlopt.memory import empty_aligned
 
 __all__ = ["KINDS", "choose", "sketch", "standard_normal"]
@@ -105,7 +105,7 @@ def standard_normal(
 
     Examples
     --------
-    >>> from mlopt.linalg.sketches import standard_normal
+    >>> from mlopt.linalg.randomized.sketches import standard_normal
     >>> x = standard_normal((1000, 20), key=7)
     >>> x.shape, bool(abs(x.mean()) < 0.05), bool(abs(x.std() - 1) < 0.05)
     ((1000, 20), True, True)
@@ -141,7 +141,7 @@ def choose(a: Any, columns: int) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> from mlopt.linalg.sketches import choose
+    >>> from mlopt.linalg.randomized.sketches import choose
     >>> choose(np.ones((500, 500)), 5), choose(np.ones((500, 500)), 60)
     ('gaussian', 'srht')
     """
@@ -187,7 +187,7 @@ def sketch(
     Examples
     --------
     >>> import numpy as np
-    >>> from mlopt.linalg.sketches import sketch
+    >>> from mlopt.linalg.randomized.sketches import sketch
     >>> a = np.outer(np.arange(1.0, 5), np.ones(300))
     >>> y = sketch(a, 3, "srht", key=1)
     >>> y.shape, bool(np.allclose(y, np.outer(np.arange(1, 5), y[0])))
