@@ -33,7 +33,7 @@ cdef struct matrix:
 
 
 cdef int run(const mlopt_kernels *table, int type_num, size_t m, size_t n, size_t k, matrix a, matrix b, matrix c,
-             int threads) noexcept nogil:
+             int threads, bint accumulate=False) noexcept nogil:
     cdef mlopt_gemm_job_f32 job_f32
     cdef mlopt_gemm_job_f64 job_f64
     if type_num == cnp.NPY_DOUBLE:
@@ -41,19 +41,20 @@ cdef int run(const mlopt_kernels *table, int type_num, size_t m, size_t n, size_
         job_f64.a, job_f64.a_row, job_f64.a_column = <double *>a.at, a.row // 8, a.column // 8
         job_f64.b, job_f64.b_row, job_f64.b_column = <double *>b.at, b.row // 8, b.column // 8
         job_f64.c, job_f64.c_row, job_f64.c_column = <double *>c.at, c.row // 8, c.column // 8
-        job_f64.accumulate = 0
+        job_f64.accumulate = accumulate
         job_f64.packed = NULL
         return run_f64(table, &job_f64, threads)
     job_f32.m, job_f32.n, job_f32.k = m, n, k
     job_f32.a, job_f32.a_row, job_f32.a_column = <float *>a.at, a.row // 4, a.column // 4
     job_f32.b, job_f32.b_row, job_f32.b_column = <float *>b.at, b.row // 4, b.column // 4
     job_f32.c, job_f32.c_row, job_f32.c_column = <float *>c.at, c.row // 4, c.column // 4
-    job_f32.accumulate = 0
+    job_f32.accumulate = accumulate
     job_f32.packed = NULL
     return run_f32(table, &job_f32, threads)
 
 
-cdef int compute(int type_num, size_t m, size_t n, size_t k, matrix a, matrix b, matrix c, threads) except -1:
+cdef int compute(int type_num, size_t m, size_t n, size_t k, matrix a, matrix b, matrix c, threads,
+                 bint accumulate=False) except -1:
     cdef const mlopt_kernels *table = current_table()
     cdef double work = <double>m * <double>n * <double>k
     cdef int status, count = 1
@@ -62,10 +63,10 @@ cdef int compute(int type_num, size_t m, size_t n, size_t k, matrix a, matrix b,
     elif work >= THREADS_WORK:
         count = team_size()
     if work < RELEASE_WORK:
-        status = run(table, type_num, m, n, k, a, b, c, count)
+        status = run(table, type_num, m, n, k, a, b, c, count, accumulate)
     else:
         with nogil:
-            status = run(table, type_num, m, n, k, a, b, c, count)
+            status = run(table, type_num, m, n, k, a, b, c, count, accumulate)
     if status != 0:
         raise MemoryError("no memory for the workspace of a matrix product")
     return 0
@@ -262,6 +263,44 @@ cdef Py_ssize_t STRASSEN_ELEMENTS = 256 * 256
 
 cdef bint large(x) noexcept:
     return cnp.PyArray_CheckExact(x) and cnp.PyArray_SIZE(x) >= STRASSEN_ELEMENTS
+
+
+def add_product(cnp.ndarray a not None, cnp.ndarray b not None, cnp.ndarray out not None, num_threads=None):
+    """Add a product of matrices to an array: ``out += a @ b``, without a temporary.
+
+    Parameters
+    ----------
+    a, b, out : ndarray, shapes (m, k), (k, n) and (m, n)
+        All float32 or all float64; `out` shares no memory with the others.
+    num_threads : int, optional
+        At most so many threads.
+
+    Returns
+    -------
+    ndarray
+        `out`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or types do not fit, or `out` cannot take the result.
+    """
+    cdef int type_num = cnp.PyArray_TYPE(out)
+    if not (a.ndim == b.ndim == out.ndim == 2) or a.shape[1] != b.shape[0] or (a.shape[0], b.shape[1]) != (
+            out.shape[0], out.shape[1]):
+        raise ValueError(f"a, b and out have shapes {(<object>a).shape}, {(<object>b).shape} and "
+                         f"{(<object>out).shape}; expected (m, k), (k, n) and (m, n)")
+    if not (cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b) == type_num) or type_num not in (cnp.NPY_FLOAT, cnp.NPY_DOUBLE):
+        raise ValueError(f"a, b and out have types {a.dtype}, {b.dtype} and {out.dtype}; expected one type, float32 or "
+                         "float64")
+    if cnp.PyArray_SIZE(out) == 0:
+        return out
+    if not (fits(a) and fits(b) and fits(out) and cnp.PyArray_ISWRITEABLE(out)) or folded(out) or overlap(
+            out, a) or overlap(out, b):
+        raise ValueError("out is read-only or overlaps, or an array is not aligned; expected writable memory of its "
+                         "own")
+    compute(type_num, a.shape[0], b.shape[1], a.shape[1], as_row(a), as_row(b), as_row(out), num_threads, True)
+    return out
 
 
 # Multiplications of a product of matrices from which "auto" looks for zeros.

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mlopt
+from mlopt.linalg.matmul import add_product
 
 FLOATS = (np.float32, np.float64)
 SHAPES = [
@@ -372,3 +373,31 @@ def test_threads_share_stacks(dtype):
         np.testing.assert_allclose(one, np.matmul(a, b), rtol=1e-3, atol=1e-3)
         for threads in (2, 3, 7):
             np.testing.assert_array_equal(mlopt.matmul(a, b, num_threads=threads), one)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (100, 7, 16), (0, 3, 4), (3, 0, 4), (65, 300, 33)])
+def test_add_product(dtype, shape):
+    m, k, n = shape
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
+    for order in "CF":
+        c = np.array(rng.standard_normal((m, n)), dtype, order=order)
+        expected = c.astype(np.float64) + a.astype(np.float64) @ b
+        assert add_product(a, b, c) is c
+        np.testing.assert_allclose(c, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_add_product_refuses():
+    a, b, c = np.ones((2, 3)), np.ones((3, 4)), np.ones((2, 4))
+    for bad in ((a, b, c.T), (a, b.T, c), (a[0], b, c), (a, b, c.astype(np.float32)), (a, b, np.ones((2, 4), int))):
+        with pytest.raises(ValueError, match="expected"):
+            add_product(*bad)
+    locked = c.copy()
+    locked.flags.writeable = False
+    for out in (locked, np.broadcast_to(np.ones(4), (2, 4))):
+        with pytest.raises(ValueError, match="expected writable memory of its own"):
+            add_product(a, b, out)
+    square = np.ones((3, 3))
+    with pytest.raises(ValueError, match="expected writable memory of its own"):
+        add_product(square, np.ones((3, 3)), square)

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.linalg.matmul import matmul
+from mlopt.linalg.matmul import add_product, matmul
 from mlopt.linalg.randomized import sketches
 from mlopt.linalg.randomized.operators import DenseOperator, Operator
 
@@ -114,30 +114,20 @@ class Residual:
         self.u, self.vh = u.astype(self.dtype, copy=False), vh.astype(self.dtype, copy=False)
         scale = singular.astype(self.dtype, copy=False)
         self.scaled_u, self.scaled_vh = self.u * scale, self.vh * scale[:, None]
-        self.short: tuple[Array, Array] | None = None
-        self.long: tuple[Array, Array] | None = None
+        self.short: Array | None = None
+        self.long: Array | None = None
 
     def times(self, block: Array) -> Array:
         threads = self.a.num_threads
-        inner = matmul(self.scaled_vh, block, num_threads=threads)
-        if self.short is None:
-            product = self.a.times(block)
-            self.short = product, np.empty_like(product)
-        else:
-            product = self.a.times(block, self.short[0])
-        product -= matmul(self.u, inner, self.short[1], num_threads=threads)
-        return product
+        inner = np.negative(matmul(self.scaled_vh, block, num_threads=threads))
+        self.short = self.a.times(block, self.short)
+        return add_product(self.u, inner, self.short, threads)
 
     def transposed_times(self, block: Array) -> Array:
         threads = self.a.num_threads
-        inner = matmul(self.scaled_u.T, block, num_threads=threads)
-        if self.long is None:
-            product = self.a.transposed_times(block)
-            self.long = product, np.empty_like(product)
-        else:
-            product = self.a.transposed_times(block, self.long[0])
-        product -= matmul(self.vh.T, inner, self.long[1], num_threads=threads)
-        return product
+        inner = np.negative(matmul(self.scaled_u.T, block, num_threads=threads))
+        self.long = self.a.transposed_times(block, self.long)
+        return add_product(self.vh.T, inner, self.long, threads)
 
 
 class ExplicitResidual(Residual):

@@ -13,6 +13,8 @@ from mlopt.linalg.matmul import matmul
 from mlopt.linalg.randomized.operators import Operator, checked, is_sparse, operator
 from mlopt.linalg.randomized.orthonormal import cholesky, gram, lower_inverse, orthonormal, well_conditioned
 from mlopt.linalg.randomized.residual import FAILURE, residual_norm
+from mlopt.sparse.products import transposed_copy
+from mlopt.vector import reductions
 
 Array = NDArray[Any]
 
@@ -151,7 +153,7 @@ def _approximation(a: Operator, rank: int, oversampling: int, n_iter: int, sketc
 
 def _signed(u: Array, vh: Array) -> None:
     """Turn each pair of vectors so that the entry of largest magnitude in the left one is positive."""
-    negative = u.max(axis=0) < -u.min(axis=0)
+    negative = reductions.max(u, axis=0) < -reductions.min(u, axis=0)
     signs = np.where(negative, -1.0, 1.0).astype(u.dtype)
     u *= signs
     vh *= signs[:, None]
@@ -331,7 +333,7 @@ def randomized_svd(
         result, reached = _within(view, rank, scaled, oversampling, n_iter, sketch, key)
     u, singular, vh, bound = result
     if view.transposed:
-        u, vh = np.ascontiguousarray(vh.T), np.ascontiguousarray(u.T)
+        u, vh = transposed_copy(np.ascontiguousarray(vh)), transposed_copy(np.ascontiguousarray(u))
     _signed(u, vh)
     if view.exponent:
         with np.errstate(over="ignore", under="ignore"):
