@@ -41,7 +41,7 @@ FAILURE = 1e-6
 # Columns of W: one vector of float32, which costs hardly more than one column.
 COLUMNS = 16
 # Powers are taken until the bound is within this factor of the lower bound.
-ENOUGH = 1.7
+ENOUGH = 1.85
 # Rounding may take so much of the random component before the next more exact way is taken: with 4 powers it then
 # loosens the bound by a fifth at most.
 ROUNDING_SHARE = 0.5

@@ -286,7 +286,7 @@ def randomized_svd(
     rank found.
 
     ``error_bound`` bounds ``norm(a - U @ diag(S) @ Vh, 2)`` with a probability of at least ``1 - 1e-6``, and is at most
-    about 1.7 times that norm, whatever the singular values (1.2 times with `tol`). It covers rounding: it cannot be
+    about 1.85 times that norm, whatever the singular values (1.2 times with `tol`). It covers rounding: it cannot be
     below a small multiple of ``eps * norm(a)``. How near the error itself is to the smallest possible one, the next
     singular value, depends on `n_iter` and `oversampling`; ``S[i]`` is never above the singular value that it stands
     for by more than rounding.
