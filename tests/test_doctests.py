@@ -58,7 +58,8 @@ def test_page(page):
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)
-def test_program(program, capsys):
+def test_program(program, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # for what it writes
     runpy.run_path(str(program), run_name="__main__")
     assert capsys.readouterr().out.strip()
 

@@ -381,7 +381,8 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None, levels=None, c
     The sparse product leaves out what is multiplied by 0. With ``method="sparse"``, and for operands that are sparse,
     a NaN or an infinity of the other operand therefore only meets the elements that are there. ``"auto"`` looks at a
     sample of the elements of large matrices, and takes the sparse product only where all elements of the other operand
-    are finite, so that nothing changes but the sign of zeros; the look takes less than 2 % of the product's time.
+    are finite, so that nothing changes but rounding, within the bound, and the sign of zeros; the look takes less than
+    2 % of the product's time.
 
     With ``method="strassen"`` the bound is normwise: with `d` steps, the largest error is at most about
     ``(k / 2**d)**2 * 18**d * eps / 2 * abs(a).max() * abs(b).max()``; in practice it about doubles with each step. A
