@@ -205,10 +205,6 @@ cdef object general(a, b, out, threads):
         raise TypeError("a is a PackedMatrix; expected an array: only the right operand can be packed")
     if isinstance(b, PackedMatrix):
         return packed_product(a, b, out, threads)
-    if not (cnp.PyArray_CheckExact(a) and cnp.PyArray_CheckExact(b)):
-        product = sparse_product(a, b, out, threads)
-        if product is not None:
-            return product
     if foreign(a) or foreign(b) or (out is not None and not cnp.PyArray_CheckExact(out)):
         return np.matmul(a, b, out=out)
     a, b = np.asarray(a), np.asarray(b)
@@ -403,13 +399,15 @@ def matmul(a, b, /, out=None, *, method="auto", num_threads=None, levels=None, c
             raise ValueError(f"method={method!r} is not a method; expected 'auto', 'gemm', 'strassen' or 'sparse'")
     if num_threads is not None:
         num_threads = checked_threads(num_threads)
+    if method == "sparse" or not (cnp.PyArray_CheckExact(a) and cnp.PyArray_CheckExact(b)):
+        result = sparse_product(a, b, out, num_threads, method)
+        if result is not None:
+            return result
     if asked or levels is not None or cutoff is not None or rescale is not False or (
             method == "auto" and large(a) and large(b) and strassen_allowed()):
         result = strassen_product(a, b, out, asked, num_threads, levels, cutoff, rescale)
         if result is not None:
             return result
-    if method == "sparse":
-        return sparse_product(a, b, out, num_threads, True)
     cdef int type_num
     if cnp.PyArray_CheckExact(a) and cnp.PyArray_CheckExact(b):
         type_num = cnp.PyArray_TYPE(<cnp.ndarray>a)

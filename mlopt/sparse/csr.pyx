@@ -54,12 +54,13 @@ cdef csr_array converted(csr_array a, dtype, index_type):
                  a.indptr.astype(index_type, copy=False)), a.view.columns, a.order)
 
 
-cdef csr_array product(csr_array a, csr_array b):
+cpdef csr_array product(csr_array a, csr_array b, num_threads=None):
+    """The product of two sparse arrays."""
     if a.shape[1] != b.shape[0]:
         raise ValueError(f"b has shape {b.shape}: its rows do not match the {a.shape[1]} columns of a, "
                          f"a sparse array of shape {a.shape}")
     columns = b.view.columns
-    return make(gustavson.matmul_sparse(*alike(a, b)), columns)
+    return make(gustavson.matmul_sparse(*alike(a, b), num_threads), columns)
 
 
 # a + factor b.

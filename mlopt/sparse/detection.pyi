@@ -12,7 +12,7 @@ def sparse_product(
     b: ArrayLike | csr_array,
     out: NDArray[Any] | None = None,
     num_threads: int | None = None,
-    asked: bool = False,
+    method: str = "auto",
 ) -> Any: ...
 
 __all__ = ["detected_product", "sparse_product"]

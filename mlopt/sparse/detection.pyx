@@ -8,24 +8,27 @@ from mlopt.linalg.operands cimport fits
 
 from mlopt.sparse.construct import is_scipy
 from mlopt.sparse.csc import csc_array
-from mlopt.sparse.csr import csr_array
+from mlopt.sparse.csr import csr_array, product
 from mlopt.sparse.dense import all_finite, count_nonzero, nonzero_rows
 from mlopt.sparse.products import matmul as multiply
 from mlopt.sparse.products import matmul_transposed, transposed_copy
 
 cnp.import_array()
 
-# Elements looked at: so many, and where a product by compressed rows may pay, so many more.
+# Elements looked at: so many at first, and so many more at most where that leaves it open.
 cdef enum:
     FIRST_LOOK = 64
     SECOND_LOOK = 1024
-# The model of both products, in nanoseconds of the machine it was taken on; only ratios matter. (float32, float64)
-cdef double[2] DENSE = [0.0078, 0.0158]    # a multiplication of the blocked product
-cdef double[2] READ = [0.12, 0.24]         # an element of the operand that is searched for zeros
-cdef double[2] STORE = [3.0, 3.5]          # one that is not 0: stored, and walked over
-cdef double[2] MULTIPLY = [0.045, 0.09]    # one of those, times an element of the other operand
-cdef double[2] CHECK = [0.06, 0.12]        # an element of the other operand: whether it is finite, and write the result
-cdef double[2] TRANSPOSE = [0.8, 1.2]      # an element that changes from rows to columns
+# Nanoseconds that a look at an element takes, and the share of the dense product's time for the second look.
+cdef double LOOK = 60
+cdef double LOOK_SHARE = 0.006
+# The model of both products, in nanoseconds on one core of a Zen 5; only ratios matter. (float32, float64)
+cdef double[2] DENSE = [0.0080, 0.0158]    # a multiplication of the blocked product
+cdef double[2] READ = [0.055, 0.11]        # an element of the operand that is searched for zeros
+cdef double[2] STORE = [10, 11]            # one that is not 0: found, stored, and walked over
+cdef double[2] MULTIPLY = [0.045, 0.1]     # one of those, times an element of the other operand
+cdef double[2] CHECK = [0.1, 0.2]          # an element of the other operand: whether it is finite; one of the result
+cdef double[2] TRANSPOSE = [0.6, 1.3]      # an element that changes from rows to columns
 # It must promise to be so much faster.
 cdef double MARGIN = 1.5
 # What the search may cost at most where it turns out to have been in vain.
@@ -65,22 +68,24 @@ cdef double model(bint is_f64, double elements, double density, double vectors, 
     return time + TRANSPOSE[is_f64] * (other + result) if is_right else time
 
 
-# The share of elements that are not 0, if it is so low that compressed rows pay; else 1.  The estimate has two standard
-# deviations on top.
+# The share of elements that are not 0, if it is so low that compressed rows pay; else 1.  The first look ends the matter
+# where they would not even with two standard deviations less; the estimate has two on top.
 cdef double sparse_density(cnp.ndarray x, cnp.ndarray other, double vectors, double result, double dense,
                            bint is_right) noexcept:
     cdef bint is_f64 = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
     cdef double elements = cnp.PyArray_SIZE(x), others = cnp.PyArray_SIZE(other), share
-    cdef size_t found
+    cdef size_t found, more
     if model(is_f64, elements, 0, vectors, others, result, is_right) * MARGIN > dense:
         return 1
     if CHECK[is_f64] * others > SEARCH_SHARE * dense:
         return 1
     found = look(x, 0, FIRST_LOOK)
-    if found > FIRST_LOOK // 3:
+    share = max(0.0, found - 2 * found ** 0.5) / FIRST_LOOK
+    if model(is_f64, elements, share, vectors, others, result, is_right) * MARGIN > dense:
         return 1
-    found = look(x, FIRST_LOOK, SECOND_LOOK)
-    share = (found + 2 * (found + 1.0) ** 0.5) / (SECOND_LOOK - FIRST_LOOK)
+    more = <size_t>min(<double>SECOND_LOOK, LOOK_SHARE * dense / LOOK)
+    found += look(x, FIRST_LOOK, FIRST_LOOK + more)
+    share = (found + 2 * (found + 1.0) ** 0.5) / (FIRST_LOOK + more)
     if model(is_f64, elements, share, vectors, others, result, is_right) * MARGIN > dense:
         return 1
     return share
@@ -164,7 +169,7 @@ cdef object sparse_operand(x):
     return csr_array(x.astype(real if real in (np.float32, np.float64) else np.float64, copy=False))
 
 
-def sparse_product(a, b, out=None, num_threads=None, bint asked=False):
+def sparse_product(a, b, out=None, num_threads=None, method="auto"):
     """The product of operands of which one is sparse, or is to be taken as sparse.
 
     Parameters
@@ -175,17 +180,24 @@ def sparse_product(a, b, out=None, num_threads=None, bint asked=False):
         As for :func:`mlopt.matmul`; not for two sparse operands.
     num_threads : int, optional
         At most so many threads.
-    asked : bool
-        Whether the sparser of two dense operands is taken by compressed rows.
+    method : {"auto", "sparse", "gemm", "strassen"}
+        ``"sparse"``: the sparser of two dense operands is taken by compressed rows.
 
     Returns
     -------
     ndarray, csr_array or None
         None where neither is sparse, and it was not asked for.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or the method is one for dense operands.
+    TypeError
+        If an operand has other than real numbers.
     """
     left, right = is_sparse(a), is_sparse(b)
     if not left and not right:
-        if not asked:
+        if method != "sparse":
             return None
         a, b = dense_operand(a, "a"), dense_operand(b, "b")
         if a.ndim < 2 and b.ndim < 2:
@@ -194,10 +206,12 @@ def sparse_product(a, b, out=None, num_threads=None, bint asked=False):
             a, left = sparse_operand(a), True
         else:
             b, right = sparse_operand(b), True
+    elif method not in ("auto", "sparse"):
+        raise ValueError(f"method={method!r} is given, and {'a' if left else 'b'} is sparse; expected 'auto' or 'sparse'")
     if left and right:
         if out is not None:
             raise ValueError("out is given, and both operands are sparse; expected None: the product is sparse too")
-        return own(a) @ own(b)
+        return product(own(a).tocsr(), own(b).tocsr(), num_threads)
     if left:
         a = own(a)
         if isinstance(a, csc_array):

@@ -143,6 +143,15 @@ def test_two_sparse_operands(forms):
         mlopt.matmul(left, right, out=np.empty((6, 7)))
 
 
+@pytest.mark.parametrize("method", ["gemm", "strassen"])
+def test_methods_of_dense_operands(method):
+    a = mlopt.sparse.csr_array(np.eye(3))
+    with pytest.raises(ValueError, match=f"method='{method}' is given, and a is sparse"):
+        mlopt.matmul(a, np.ones((3, 3)), method=method)
+    with pytest.raises(ValueError, match=f"method='{method}' is given, and b is sparse"):
+        mlopt.matmul(np.ones((3, 3)), a, method=method)
+
+
 @pytest.mark.parametrize("kind", ["csr_array", "csc_array", "coo_array", "csr_matrix", "bsr_array"])
 def test_operands_of_scipy(kind):
     scipy_sparse = pytest.importorskip("scipy.sparse")
