@@ -68,8 +68,8 @@ cdef double model(bint is_f64, double elements, double density, double vectors, 
     return time + TRANSPOSE[is_f64] * (other + result) if is_right else time
 
 
-# The share of elements that are not 0, if it is so low that compressed rows pay; else 1.  The first look ends the matter
-# where they would not even with two standard deviations less; the estimate has two on top.
+# The share of elements that are not 0, if it is so low that compressed rows pay; else 1.  The first look ends the
+# matter where they would not even with two standard deviations less; the estimate has two on top.
 cdef double sparse_density(cnp.ndarray x, cnp.ndarray other, double vectors, double result, double dense,
                            bint is_right) noexcept:
     cdef bint is_f64 = cnp.PyArray_TYPE(x) == cnp.NPY_DOUBLE
@@ -207,7 +207,8 @@ def sparse_product(a, b, out=None, num_threads=None, method="auto"):
         else:
             b, right = sparse_operand(b), True
     elif method not in ("auto", "sparse"):
-        raise ValueError(f"method={method!r} is given, and {'a' if left else 'b'} is sparse; expected 'auto' or 'sparse'")
+        raise ValueError(f"method={method!r} is given, and {'a' if left else 'b'} is sparse; expected 'auto' or "
+                         "'sparse'")
     if left and right:
         if out is not None:
             raise ValueError("out is given, and both operands are sparse; expected None: the product is sparse too")
