@@ -27,8 +27,9 @@ cnp.import_array()
 cdef double PRODUCT_WORK = 200
 # Elements that the result may have at most, from which rows are computed in blocks: memory for that many is reserved.
 cdef size_t RESERVED = <size_t>1 << 26
-# Shares of what was reserved: a result with less is copied, so that it does not keep the rest.
-cdef double KEPT_SHARE = 0.75
+# Shares of what was reserved: a result with less is copied, so that it does not keep the rest.  (What is reserved and
+# not written to takes no memory, where the block is a new one.)
+cdef double KEPT_SHARE = 0.4
 
 ctypedef fused index_t:
     int32_t

@@ -67,7 +67,7 @@ static void F(pack_transposed)(size_t k, size_t columns, const T *b, ptrdiff_t b
         }
         for (; p < k; p++)
             for (size_t i = 0; i < LANES; i++)
-                dst[p * TILE_COLUMNS + c + i] = i < wide ? from[(ptrdiff_t)i * b_column + p] : 0;
+                dst[p * TILE_COLUMNS + c + i] = i < wide ? from[(ptrdiff_t)i * b_column + (ptrdiff_t)p] : 0;
     }
 }
 

@@ -1,6 +1,7 @@
 /* Words of the sparse family: loads from, and stores to, the places that a vector of column numbers names.
  *
  *   gather_32(p, at)  gather_64(p, at)   lane i is p[at[i]], of LANES numbers in memory
+ *   store_each(p, at, v)                 p[at[i]] is lane i, likewise
  *
  * Where MLOPT_SCATTER is 1, there are vectors of LANES 32-bit column numbers as well, P:
  *
@@ -30,6 +31,21 @@ MLOPT_INLINE __m128 f32_four_32(const float *p, const int32_t *at)
     uint64_t two[2];
     memcpy(two, at, sizeof two);
     return f32_four_places(p, (uint32_t)two[0], two[0] >> 32, (uint32_t)two[1], two[1] >> 32);
+}
+
+/* Four lanes, and two, to places of their own: a scatter instruction takes several times as long. */
+MLOPT_INLINE void f32_store_four(float *p, const int32_t *at, __m128 v)
+{
+    _mm_store_ss(p + at[0], v);
+    _mm_store_ss(p + at[1], _mm_movehdup_ps(v));
+    _mm_store_ss(p + at[2], _mm_unpackhi_ps(v, v));
+    _mm_store_ss(p + at[3], _mm_permute_ps(v, 0xff));
+}
+
+MLOPT_INLINE void f64_store_two(double *p, const int32_t *at, __m128d v)
+{
+    _mm_storel_pd(p + at[0], v);
+    _mm_storeh_pd(p + at[1], v);
 }
 
 MLOPT_INLINE __m128 f32_four_64(const float *p, const int64_t *at)
@@ -77,6 +93,22 @@ MLOPT_INLINE f64v f64_gather_32(const double *p, const int32_t *at)
 }
 
 MLOPT_INLINE f64v f64_gather_64(const double *p, const int64_t *at) { return f64_gather(p, at); }
+
+MLOPT_INLINE void f32_store_each(float *p, const int32_t *at, f32v v)
+{
+    f32_store_four(p, at, _mm512_castps512_ps128(v));
+    f32_store_four(p, at + 4, _mm512_extractf32x4_ps(v, 1));
+    f32_store_four(p, at + 8, _mm512_extractf32x4_ps(v, 2));
+    f32_store_four(p, at + 12, _mm512_extractf32x4_ps(v, 3));
+}
+
+MLOPT_INLINE void f64_store_each(double *p, const int32_t *at, f64v v)
+{
+    f64_store_two(p, at, _mm512_castpd512_pd128(v));
+    f64_store_two(p, at + 2, _mm512_extractf64x2_pd(v, 1));
+    f64_store_two(p, at + 4, _mm512_extractf64x2_pd(v, 2));
+    f64_store_two(p, at + 6, _mm512_extractf64x2_pd(v, 3));
+}
 
 MLOPT_INLINE f32p f32_places_32(const int32_t *p, size_t n, int32_t fill)
 {
@@ -161,6 +193,18 @@ MLOPT_INLINE f64v f64_zero_where(f64m m, f64v v) { return _mm512_maskz_mov_pd((_
         return _mm256_set_m128d(_mm_loadh_pd(_mm_load_sd(p + at[2]), p + at[3]), low);                                 \
     }
 
+MLOPT_INLINE void f32_store_each(float *p, const int32_t *at, f32v v)
+{
+    f32_store_four(p, at, _mm256_castps256_ps128(v));
+    f32_store_four(p, at + 4, _mm256_extractf128_ps(v, 1));
+}
+
+MLOPT_INLINE void f64_store_each(double *p, const int32_t *at, f64v v)
+{
+    f64_store_two(p, at, _mm256_castpd256_pd128(v));
+    f64_store_two(p, at + 2, _mm256_extractf128_pd(v, 1));
+}
+
 #else
 
 #define MLOPT_GATHER_ONE(type, T, bits)                                                                                \
@@ -172,6 +216,18 @@ MLOPT_INLINE f64v f64_zero_where(f64m m, f64v v) { return _mm512_maskz_mov_pd((_
         return type##_load(lanes);                                                                                     \
     }
 #define MLOPT_GATHER_REAL(bits) MLOPT_GATHER_ONE(f32, float, bits) MLOPT_GATHER_ONE(f64, double, bits)
+
+#define MLOPT_STORE_EACH(type, T)                                                                                      \
+    MLOPT_INLINE void type##_store_each(T *p, const int32_t *at, type##v v)                                            \
+    {                                                                                                                  \
+        T lanes[type##_LANES];                                                                                         \
+        type##_store(lanes, v);                                                                                        \
+        for (size_t i = 0; i < type##_LANES; i++)                                                                      \
+            p[at[i]] = lanes[i];                                                                                       \
+    }
+MLOPT_STORE_EACH(f32, float)
+MLOPT_STORE_EACH(f64, double)
+#undef MLOPT_STORE_EACH
 
 #endif
 

@@ -20,13 +20,18 @@ MLOPT_INLINE void F(touch_not)(T *p)
 }
 #endif
 
+/* Rows of fewer elements are added one by one, and fewer sums are moved so: what was just stored one way cannot be
+ * loaded the other way at once. */
+#define SHORT_ROW 6
+#define SHORT_LIST 32
+
 /* sums += value * (the row of B); returns how many columns are listed then */
 MLOPT_INLINE size_t FI(add_row)(T value, size_t n, const INDEX *columns, const T *values, T *sums, int32_t *touched,
                                 size_t count, int32_t dummy)
 {
 #if MLOPT_SCATTER
     const V factor = F(set1)(value);
-    for (size_t k = 0; k < n; k += LANES) {
+    for (size_t k = 0; n >= SHORT_ROW && k < n; k += LANES) {
         const size_t lanes = n - k < LANES ? n - k : LANES;
         const MLOPT_JOIN(MLOPT_REAL, p) at = BY_BITS(places_)(columns + k, lanes, dummy);
         const V before = F(gather_places)(sums, at);
@@ -36,26 +41,28 @@ MLOPT_INLINE size_t FI(add_row)(T value, size_t n, const INDEX *columns, const T
         F(store_chosen)(touched + count, listed, at);
         count += (size_t)__builtin_popcount(listed);
     }
+    if (n >= SHORT_ROW)
+        return count;
 #else
     (void)dummy;
+#endif
     for (size_t k = 0; k < n; k++) {
         T *const sum = sums + columns[k];
-        if (F(untouched)(sum)) {
-            touched[count++] = (int32_t)columns[k];
-            *sum = 0;
-        }
-        *sum = F(multiply_add)(value, values[k], *sum);
+        const int fresh = F(untouched)(sum);
+        touched[count] = (int32_t)columns[k];
+        count += (size_t)fresh;
+        *sum = F(multiply_add)(value, values[k], fresh ? 0 : *sum);
     }
-#endif
     return count;
 }
 
 /* moves the sums listed out, and leaves them untouched */
 MLOPT_INLINE void FI(take_out)(size_t count, const int32_t *touched, T *sums, INDEX *indices, T *values, int32_t dummy)
 {
+    size_t k = 0;
 #if MLOPT_SCATTER
     const V untouched = F(from_int)(F(int_set1)(UNTOUCHED));
-    for (size_t k = 0; k < count; k += LANES) {
+    for (; count >= SHORT_LIST && k < count; k += LANES) {
         const size_t lanes = count - k < LANES ? count - k : LANES;
         const MLOPT_JOIN(MLOPT_REAL, p) at = F(places_32)(touched + k, lanes, dummy);
         BY_BITS(store_places_)(indices + k, lanes, at);
@@ -64,12 +71,12 @@ MLOPT_INLINE void FI(take_out)(size_t count, const int32_t *touched, T *sums, IN
     }
 #else
     (void)dummy;
-    for (size_t k = 0; k < count; k++) {
+#endif
+    for (; k < count; k++) {
         indices[k] = touched[k];
         values[k] = sums[touched[k]];
         F(touch_not)(sums + touched[k]);
     }
-#endif
 }
 
 size_t KI(spgemm)(const mlopt_csr *a, size_t first, size_t last, const mlopt_csr *b, void *scratch, size_t *ends,

@@ -29,22 +29,23 @@ void K(sell)(const mlopt_sell *a, size_t first, size_t last, const T *x, T *y)
             for (size_t i = 0; i < SLICE_VECTORS; i++)
                 sum[i] = F(fma)(F(load)(values + i * LANES), F(gather_32)(x, columns + i * LANES), sum[i]);
         }
+        const int32_t *const row = a->row + s * SLICE;
+        if (a->start[s + 1] - a->start[s] == full * SLICE && full) {
+            MLOPT_UNROLL_FULLY
+            for (size_t i = 0; i < SLICE_VECTORS; i++)
+                F(store_each)(y, row + i * LANES, sum[i]);
+            continue;
+        }
+        /* rows of several lengths, or fewer of them */
         MLOPT_UNROLL_FULLY
         for (size_t i = 0; i < SLICE_VECTORS; i++)
             F(store)(sums + i * LANES, sum[i]);
-        const int32_t *const row = a->row + s * SLICE, *const rest = a->rest + s * SLICE;
+        const int32_t *const rest = a->rest + s * SLICE;
         const size_t rows = a->rows - s * SLICE < SLICE ? a->rows - s * SLICE : SLICE;
-        if (a->start[s + 1] - a->start[s] != full * SLICE)
-            for (size_t i = 0; i < rows; i++)
-                for (int32_t k = 0; k < rest[i]; k++)
-                    sums[i] = F(multiply_add)(*values++, x[*columns++], sums[i]);
-        if (rows == SLICE) {
-            MLOPT_UNROLL_FULLY
-            for (size_t i = 0; i < SLICE; i++)
-                y[row[i]] = sums[i];
-        } else {
-            for (size_t i = 0; i < rows; i++)
-                y[row[i]] = sums[i];
+        for (size_t i = 0; i < rows; i++) {
+            for (int32_t k = 0; k < rest[i]; k++)
+                sums[i] = F(multiply_add)(*values++, x[*columns++], sums[i]);
+            y[row[i]] = sums[i];
         }
     }
 }
