@@ -101,14 +101,15 @@ def _range(a: Operator, columns: int, n_iter: int, sketch: str, key: int, dtype:
             # the singular values of A, more or less
             diagonal = np.zeros(1) if inverse is None else 1 / inverse.diagonal()
             steep = bool((diagonal.min() / max(diagonal.max(), 1e-300)) ** 2 < PAIR_RATIO * eps)
-            # an estimate: float32 will do, for singular values that do not fall fast
-            lower = None if steep else cholesky(matmul(image.T, image, num_threads=threads).astype(np.float64))
-            smallest = 0.0 if lower is None else _smallest(lower_inverse(lower)) ** 2
-        elif inverse is not None and step == 1:
-            smallest = _smallest(inverse) + shift
         if steep:
             image = well_conditioned(image, threads)[0]
         block = a.times(image)
+        if step == 0 and not steep:
+            # the Gram matrix of the image, from blocks of the shorter side
+            lower = cholesky(matmul(basis.astype(np.float64, copy=False).T, block.astype(np.float64, copy=False)))
+            smallest = 0.0 if lower is None else _smallest(lower_inverse(lower)) ** 2
+        elif inverse is not None and step == 1:
+            smallest = _smallest(inverse) + shift
         if smallest and not steep:
             shift = _shift(step, n_iter, smallest)
             block -= dtype(shift) * basis
