@@ -89,6 +89,32 @@ def test_cache_of_large_blocks_is_bounded():
     assert pool.pool_statistics()["blocks_cached"] == 10  # the count of large bytes went back to 0
 
 
+def test_sizes_of_an_earlier_phase_make_room():
+    pool.trim()
+    blocks = [pool.acquire(40 * MIB) for _ in range(6)]  # all but 16 MiB of the limit
+    del blocks
+    for _ in range(80):
+        pool.acquire(30 * MIB)
+    misses = pool.pool_statistics()["misses"]
+    for _ in range(10):
+        pool.acquire(30 * MIB)
+    statistics = pool.pool_statistics()
+    assert statistics["misses"] == misses
+    assert 30 * MIB < statistics["bytes_cached"] <= 256 * MIB
+
+
+def test_two_sizes_that_do_not_fit_together_do_not_throw_each_other_out():
+    pool.trim()
+    for _ in range(200):
+        pool.acquire(160 * MIB)
+        pool.acquire(190 * MIB)
+    misses = pool.pool_statistics()["misses"]
+    for _ in range(20):
+        pool.acquire(160 * MIB)
+        pool.acquire(190 * MIB)
+    assert pool.pool_statistics()["misses"] == misses + 20  # one of them is kept
+
+
 def test_block_over_the_limit_is_not_cached():
     pool.trim()
     pool.acquire(300 * MIB)

@@ -69,6 +69,11 @@ static _Atomic uint32_t record_count = 1; /* number 0 stands for none */
 /* Touched only where the system is called, or by large blocks. */
 static _Atomic size_t bytes_reserved, bytes_peak, large_bytes_cached;
 static _Atomic uint64_t misses, returned;
+/* Acquisitions of large blocks so far, and their number when each class was last asked for: nothing is ordered by them.
+ */
+static _Atomic uint32_t large_acquisitions, last_acquired[CLASS_COUNT];
+/* A class that was not asked for during so many of them makes room for others. */
+#define STALE_ACQUISITIONS 64
 
 static inline unsigned class_of(size_t bytes)
 {
@@ -286,6 +291,10 @@ static inline void *acquire(size_t bytes, int *fresh)
     if (UNLIKELY(bytes > (size_t)1 << 40))
         return NULL;
     const unsigned size_class = class_of(bytes);
+    if (UNLIKELY(size_class >= LARGE_CLASS)) {
+        const uint32_t now = atomic_fetch_add_explicit(&large_acquisitions, 1, memory_order_relaxed) + 1;
+        atomic_store_explicit(&last_acquired[size_class], now, memory_order_relaxed);
+    }
     uint32_t number = pop(&free_blocks[size_class]);
     *fresh = number == 0;
     if (UNLIKELY(number == 0)) {
@@ -319,6 +328,26 @@ void *mlopt_slab_acquire_zeroed(size_t bytes)
     return block;
 }
 
+/* Gives cached blocks of large classes that nobody has asked for lately back, until so many bytes more than the limit
+ * are gone or there are none: a later phase of a program works with other sizes than an earlier one. */
+static __attribute__((noinline)) size_t make_room(size_t wanted)
+{
+    const uint32_t now = atomic_load_explicit(&large_acquisitions, memory_order_relaxed);
+    size_t gone = 0;
+    for (unsigned size_class = CLASS_COUNT; size_class-- > LARGE_CLASS && gone < wanted;) {
+        const size_t bytes = class_bytes(size_class);
+        uint32_t number = 1;
+        if (now - atomic_load_explicit(&last_acquired[size_class], memory_order_relaxed) < STALE_ACQUISITIONS)
+            continue;
+        while (gone < wanted && (number = pop(&free_blocks[size_class])) != 0) {
+            atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
+            detach(number, record_of(number), bytes);
+            gone += bytes;
+        }
+    }
+    return gone;
+}
+
 void mlopt_slab_release(void *block)
 {
     if (block == NULL)
@@ -343,11 +372,15 @@ void mlopt_slab_release(void *block)
             detach(number, one, bytes);
             return;
         }
-    } else if (atomic_fetch_add_explicit(&large_bytes_cached, bytes, memory_order_relaxed) + bytes >
-               MLOPT_SLAB_CACHE_LIMIT) {
-        atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
-        detach(number, one, bytes);
-        return;
+    } else {
+        const size_t cached = atomic_fetch_add_explicit(&large_bytes_cached, bytes, memory_order_relaxed) + bytes;
+        if (cached > MLOPT_SLAB_CACHE_LIMIT &&
+            (bytes > MLOPT_SLAB_CACHE_LIMIT ||
+             make_room(cached - MLOPT_SLAB_CACHE_LIMIT) < cached - MLOPT_SLAB_CACHE_LIMIT)) {
+            atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
+            detach(number, one, bytes);
+            return;
+        }
     }
     push(&free_blocks[size_class], number, one);
 }

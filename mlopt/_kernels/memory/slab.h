@@ -19,7 +19,8 @@
  *                sequence of every earlier push.  Links and counts are relaxed atomics, since a thread that
  *                is about to lose its swap may read them while their new owner writes.
  * Bound          A class of small blocks caches 4 MiB, but from 8 to 4096 blocks.  Blocks of 1 MiB and
- *                more share MLOPT_SLAB_CACHE_LIMIT bytes.  What is over goes back to the system at once.
+ *                more share MLOPT_SLAB_CACHE_LIMIT bytes.  What is over goes back to the system at once, but first
+ *                what is cached of sizes that were not asked for during the last 64 acquisitions of large blocks.
  * Statistics     are read off the records: no shared counter is touched on the way.
  * Fork           There are no locks; a child inherits a consistent pool.  Blocks that other threads of the
  *                parent held stay in use in the child.
