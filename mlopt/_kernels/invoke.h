@@ -100,8 +100,7 @@ static const mlopt_gemm_blocks mlopt_invoke_blocks = {256, 256, 192};
         sparse_product, type,                                                                                          \
         ((const void *)p[0], n, m, (const void *)p[1], p[2], (size_t *)c->operands[3], c->operands[4], p[5]))          \
     INVOKE_RESULT(count, type, (n, p[0]))                                                                              \
-    INVOKE_RESULT(store_nonzero, type, (n, p[0], (int32_t *)c->operands[1], p[2]))                                     \
-    INVOKE(transpose, type, (n, m, p[0], step[0], p[1], step[1]))
+    INVOKE_RESULT(store_nonzero, type, (n, p[0], (int32_t *)c->operands[1], p[2]))
 
 /* Rows of one type only. */
 #define MLOPT_INVOCATIONS_F64                                                                                          \

@@ -394,8 +394,7 @@ typedef struct mlopt_sell {
     typedef size_t mlopt_sparse_product_##type(const mlopt_csr *a, size_t first, size_t last, const mlopt_csr *b,      \
                                                void *scratch, size_t *ends, void *indices, T *values);                 \
     typedef size_t mlopt_count_##type(size_t n, const T *x);                                                           \
-    typedef size_t mlopt_store_nonzero_##type(size_t n, const T *x, int32_t *columns, T *values);                      \
-    typedef void mlopt_transpose_##type(size_t rows, size_t columns, const T *x, size_t x_row, T *out, size_t out_row);
+    typedef size_t mlopt_store_nonzero_##type(size_t n, const T *x, int32_t *columns, T *values);
 
 MLOPT_SPARSE_SIGNATURES(float, f32)
 MLOPT_SPARSE_SIGNATURES(double, f64)

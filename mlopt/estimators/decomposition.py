@@ -18,7 +18,7 @@ TYPES = (np.float64, np.float32)
 
 
 def _projected(X: Any, components: Array) -> Array:
-    product: Array = np.asarray(X @ components.T) if issparse(X) else matmul(X, components.T)
+    product: Array = matmul(X, components.T)
     return product
 
 

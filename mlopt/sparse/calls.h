@@ -64,13 +64,14 @@ static inline void mlopt_call_sell_transposed(const mlopt_sparse_types *types, c
         types->table->sell_transposed_f32(a, first, last, x, y);
 }
 
+/* out = x transposed; rows of both are contiguous */
 static inline void mlopt_call_transpose(const mlopt_sparse_types *types, size_t rows, size_t columns, const void *x,
                                         size_t x_row, void *out, size_t out_row)
 {
     if (types->is_f64)
-        types->table->transpose_f64(rows, columns, x, x_row, out, out_row);
+        types->table->transpose_scaled_f64(rows, columns, x, (ptrdiff_t)x_row, 1, NULL, NULL, out, (ptrdiff_t)out_row);
     else
-        types->table->transpose_f32(rows, columns, x, x_row, out, out_row);
+        types->table->transpose_scaled_f32(rows, columns, x, (ptrdiff_t)x_row, 1, NULL, NULL, out, (ptrdiff_t)out_row);
 }
 
 /* Kernels of dense arrays, by element type alone. */

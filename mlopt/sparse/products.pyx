@@ -262,7 +262,9 @@ cdef int multiply_vector(CompressedRows a, product *p, cnp.ndarray x, cnp.ndarra
         x = np.ascontiguousarray(x)
     p.b, p.c = <char *>cnp.PyArray_DATA(x), <char *>cnp.PyArray_DATA(y)
     take_slices(a, p)
-    p.parts = 1 if transposed else parts_of(elements * VECTOR_WORK, num_threads)
+    p.parts = parts_of(elements * VECTOR_WORK, num_threads)
+    if transposed:
+        p.parts = 1  # all threads would write to the same elements
     run(p, transposed_vector if transposed else vector_part, elements)
     return 0
 

@@ -1,10 +1,10 @@
-"""What sparse matrices are made from: counts of dense ones, their elements that are not zero, their transpose."""
+"""What sparse matrices are made from: counts of dense ones, and their elements that are not zero."""
 
 import numpy as np
 import pytest
 from guard import guarded
 from kernels.conftest import SIZES, tiers_of
-from kernels.sparse_matrices import POISON, assert_gaps, draw, spaced
+from kernels.sparse_matrices import POISON, draw
 from kernels.wide import DTYPE
 
 from mlopt._kernels.register import Kernel
@@ -65,27 +65,3 @@ def test_store_nonzero(tier, type):
         assert Kernel("store_nonzero", type, tier)((x.size,), x, columns, values)[0] == expected.size
         np.testing.assert_array_equal(columns, expected)
         np.testing.assert_array_equal(values.view(f"u{x.itemsize}"), x[expected].view(f"u{x.itemsize}"))  # NaN's bits
-
-
-@pytest.mark.parametrize("gap", [0, 3])
-def test_transpose(tier, type, gap):
-    sides = (0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50)
-    for rows in sides:
-        for columns in sides:
-            x = draw(type, rows, columns)
-            x_whole, given = spaced(x, columns + gap)
-            out_whole, out = spaced(np.full((columns, rows), POISON, DTYPE[type]), rows + 2 * gap)
-            steps = (columns + gap, rows + 2 * gap)
-            Kernel("transpose", type, tier)((rows, columns), given, out, steps=steps)
-            np.testing.assert_array_equal(out, x.T)
-            assert_gaps(x_whole, x.shape, steps[0])
-            assert_gaps(out_whole, out.shape, steps[1])
-
-
-def test_transpose_keeps_bits(tier, type):
-    number = np.dtype(f"u{DTYPE[type]().itemsize}")
-    bits = np.random.default_rng(0).integers(0, 2 ** (8 * number.itemsize - 1), (33, 18)).astype(number)
-    bits[3, 4] = {4: 0x7FA7A7A7, 8: 0x7FF4A7A7A7A7A7A7}[number.itemsize]  # a signalling NaN
-    x, out = guarded(bits).view(DTYPE[type]), np.empty((18, 33), DTYPE[type])
-    Kernel("transpose", type, tier)((33, 18), x, out, steps=(18, 33))
-    np.testing.assert_array_equal(out.view(number), bits.T)

@@ -64,10 +64,3 @@ size_t K(store_nonzero)(size_t n, const T *x, int32_t *columns, T *values)
         }
     return count;
 }
-
-void K(transpose)(size_t rows, size_t columns, const T *x, size_t x_row, T *out, size_t out_row)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = 0; j < columns; j++)
-            out[j * out_row + i] = x[i * x_row + j];
-}

@@ -1,4 +1,4 @@
-/* What is asked of dense matrices: how many elements count, which they are, and their transpose. */
+/* What is asked of dense matrices: how many elements count, and which they are. */
 
 size_t K(count_nonzero)(size_t n, const T *x)
 {
@@ -43,23 +43,4 @@ size_t K(store_nonzero)(size_t n, const T *x, int32_t *columns, T *values)
         }
     }
     return count;
-}
-
-void K(transpose)(size_t rows, size_t columns, const T *x, size_t x_row, T *out, size_t out_row)
-{
-    const size_t whole_rows = rows / LANES * LANES, whole_columns = columns / LANES * LANES;
-    for (size_t i = 0; i < whole_rows; i += LANES)
-        for (size_t j = 0; j < whole_columns; j += LANES) {
-            V block[LANES];
-            MLOPT_UNROLL_FULLY
-            for (size_t r = 0; r < LANES; r++)
-                block[r] = F(load)(x + (i + r) * x_row + j);
-            F(transpose)(block);
-            MLOPT_UNROLL_FULLY
-            for (size_t r = 0; r < LANES; r++)
-                F(store)(out + (j + r) * out_row + i, block[r]);
-        }
-    for (size_t i = 0; i < rows; i++)
-        for (size_t j = i < whole_rows ? whole_columns : 0; j < columns; j++)
-            out[j * out_row + i] = x[i * x_row + j];
 }

@@ -19,7 +19,6 @@
  *   *_nonzero         count_nonzero: how many elements are not 0 (NaN is not); store_nonzero: their numbers and values,
  *                     of a dense row; returns how many.
  *   count_nonfinite   how many are NaN or infinite
- *   transpose         out[j, i] = x[i, j]
  *
  * NaN and infinities of a dense operand meet the stored elements of A only: a missing element is not a factor 0.
  *

@@ -19,7 +19,6 @@ All are drawn by counter-based random numbers from a `key` of 64 bits: Omega dep
 dtype, and neither Omega nor Y on the number of threads.
 """
 
-import sys
 from typing import Any, cast
 
 import numpy as np
@@ -158,7 +157,7 @@ def sketch(
     Parameters
     ----------
     a : ndarray or sparse matrix of shape (m, n)
-        Real numbers, any strides; or anything with a shape and a product ``a @ x``, for the kinds that say so.
+        Real numbers, any strides; a sparse matrix for the kinds that say so.
     columns : int
         Of the random matrix, at least 1.
     kind : {"gaussian", "sparse-sign", "srht"}
@@ -205,7 +204,8 @@ def sketch(
     if not is_dense(a):
         if kind == "srht":
             raise ValueError("kind='srht' is for dense matrices; expected 'gaussian' or 'sparse-sign' for a sparse one")
-        return _of_sparse(a, _omega(a.shape[1], columns, kind, key, chosen, num_threads), num_threads)
+        product = matmul(a, _omega(a.shape[1], columns, kind, key, chosen, num_threads), num_threads=num_threads)
+        return np.ascontiguousarray(product, chosen)
     a = np.asarray(a)  # a subclass has rules of its own for products
     if kind == "gaussian":
         omega = _omega(a.shape[1], columns, kind, key, chosen, num_threads)
@@ -243,10 +243,3 @@ def _converted(a: Matrix, dtype: np.dtype[Any], multiple: int) -> Any:
         block = buffer[: part.stop - first]
         np.copyto(block, a[part], casting="same_kind" if a.dtype.kind == "f" else "unsafe")
         yield part, block
-
-
-def _of_sparse(a: Any, omega: Matrix, num_threads: int | None) -> Matrix:
-    own = getattr(sys.modules.get("mlopt.sparse"), "csr_array", None)
-    ours = own is not None and isinstance(a, own)
-    product = matmul(a, omega, num_threads=num_threads) if ours else a @ omega
-    return np.ascontiguousarray(product, omega.dtype)
