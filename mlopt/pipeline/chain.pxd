@@ -17,7 +17,7 @@ cdef class Chain:
     cdef readonly object input_type, output_type
     cdef readonly cnp.ndarray x, out      # the first link's input, the last one's output
     cdef readonly cnp.ndarray times       # nanoseconds that each stage took of the last record, where it is timed
-    cdef bint timed
+    cdef readonly bint timed
     cdef int count, failed                # links; the one that failed
     cdef void *link[MOST_LINKS]           # the links again, for code without the GIL
     cdef void *place[MOST_LINKS + 1]      # where the input of each lies, and the last output

@@ -115,6 +115,14 @@ cdef class Chain:
         """The last record's output: a read-only view of always the same place."""
         return self.out_view
 
+    def output_of(self, Py_ssize_t i):
+        """An array over the place where link i leaves its output."""
+        cdef Link link = self.links[i]
+        cdef cnp.npy_intp shape = link.outputs
+        array = cnp.PyArray_SimpleNewFromData(1, &shape, link.output_type.num, self.place[i + 1])
+        cnp.set_array_base(array, self)
+        return array
+
     def run_rows(self, cnp.ndarray rows, cnp.ndarray out):
         """Rows of a table through all stages until one has no output or fails; a later call goes on behind that one.
 

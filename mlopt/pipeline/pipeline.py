@@ -442,10 +442,29 @@ class Pipeline:
         return self._runner.latency
 
     @property
-    def times(self) -> dict[str, int]:
-        """With ``timed=True``: nanoseconds that each stage took of the last record."""
+    def times(self) -> NDArray[np.int64]:
+        """With ``timed=True``: nanoseconds that each stage took of the last record, overwritten by the next.
+
+        Conversions between types that stand between stages are entries, too.
+        """
+        if not self._chains[0].timed:
+            raise AttributeError("times are kept with timed=True")
+        return self._chains[0].times
+
+    def output_of(self, stage: int) -> NDArray[Any]:
+        """Where a stage leaves its output, overwritten by the next record; with ``workers="fused"``.
+
+        Parameters
+        ----------
+        stage : int
+            0 for the first; conversions between types that stand between stages count, too.
+        """
+        if self._workers != "fused":
+            raise RuntimeError("output_of is for workers='fused': elsewhere outputs lie in queues")
         chain = self._chains[0]
-        return dict(zip((link.name for link in chain.links), chain.times.tolist(), strict=False))
+        if not 0 <= _count("stage", stage, 0) < len(chain.links):
+            raise ValueError(f"stage must be from 0 to {len(chain.links) - 1}, not {stage}")
+        return chain.output_of(stage)
 
     @property
     def worker_pids(self) -> list[int]:

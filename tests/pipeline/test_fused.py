@@ -282,8 +282,25 @@ def test_apply_of_another_size_and_type():
 def test_times():
     pipeline = Pipeline([None, *fitted(), None], timed=True)
     pipeline.push(*bars()[0])
-    assert list(pipeline.times) == ["FeatureExtractor", "Scaler", "MLP"]
-    assert all(time > 0 for time in pipeline.times.values())
+    assert pipeline.times.shape == (3,)
+    assert (pipeline.times > 0).all()
+    with pytest.raises(AttributeError, match="timed=True"):
+        Pipeline([None, *fitted(), None]).times  # noqa: B018
+
+
+def test_the_outputs_of_stages():
+    rows = bars(60)
+    extractor, scaler, model = fitted()
+    pipeline = Pipeline([None, extractor, scaler, model, None])
+    features, scaled = pipeline.output_of(0), pipeline.output_of(1)
+    other = fitted()[0]
+    for row in rows.tolist():
+        pipeline.push(*row)
+        want = other.update(*row)
+        np.testing.assert_array_equal(features, want)
+        np.testing.assert_array_equal(scaled, scaler.transform(want, np.empty(len(FEATURES), np.float32)))
+    with pytest.raises(ValueError, match="stage must be from 0 to 2, not 3"):
+        pipeline.output_of(3)
 
 
 @pytest.mark.parametrize(
