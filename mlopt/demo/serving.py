@@ -1,10 +1,9 @@
-"""Serving bar by bar: features, scaling, inference, gradient, update, each stage timed on its own."""
+"""Serving bar by bar: a pipeline of features, scaling and inference, then gradient and update; each stage timed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,13 @@ from mlopt.demo.baseline import BaselineProgram
 from mlopt.demo.checks import Checker
 from mlopt.features import FeatureExtractor, Scaler
 from mlopt.nn import MLP
+from mlopt.pipeline import Learn, Pipeline
 
+# the first three are stages of one pipeline, which is one call: their times are taken inside of it
 STAGES = {
-    "features": "FeatureExtractor.update: a bar in, its features out",
-    "scale": "Scaler.update and transform: by mean and deviation so far, into the network’s input",
-    "inference": "the bound call: will the next bar close higher?",
+    "features": "FeatureExtractor, in the pipeline: a bar in, its features out",
+    "scale": "Scaler, in the pipeline: learns from them, scales by mean and deviation so far, into the network’s input",
+    "inference": "MLP, in the pipeline: will the next bar close higher?",
     "gradient": "MLP.gradient: of all parameters, on its own; not in the total, as the update computes it too",
     "update": "MLP.train_step: gradient and AdamW, for the bar whose direction is now known",
     "total": "from the bar to the updated network",
@@ -49,8 +50,9 @@ def clock_cost(calls: int = 2000) -> float:
 
 
 def _recorders(latency: dict[str, Histogram]) -> list[Callable[[int], Any]]:
-    """What records each stage: since its start, and the total as it is."""
-    return [latency[name].record if name == "total" else latency[name].record_since for name in STAGES]
+    """What records each stage: since its start, where the pipeline does not say how long it took."""
+    given = ("features", "scale", "inference", "total")
+    return [latency[name].record if name in given else latency[name].record_since for name in STAGES]
 
 
 class Server:
@@ -72,6 +74,7 @@ class Server:
         self, extractor: FeatureExtractor, scaler: Scaler, model: MLP, bars: Bars, start: int, last: np.ndarray
     ) -> None:
         self._extractor, self._scaler, self._model = extractor, scaler, model
+        self._pipeline = Pipeline([None, extractor, Learn(scaler), model, None], timed=True)
         self._bars, self._start, self._last = bars, start, last.copy()
         self._state = extractor.get_state(), scaler.get_state(), model.get_state()
 
@@ -96,20 +99,16 @@ class Server:
         When a bar comes in, the direction of the one before is known: the gradient and the update are of
         that one, after the forecast is out.
         """
-        extractor, model, bars = self._extractor, self._model, self._bars
-        update_features, learn_scale, scale = extractor.update, self._scaler.update, self._scaler.transform
+        extractor, model, bars, pipeline = self._extractor, self._model, self._bars, self._pipeline
+        push, times = pipeline.push, pipeline.times
         gradient, train_step = model.gradient, model.train_step
-        # two inputs that take turns: the bar's own, and that of the bar before
-        inputs = [self._last.copy(), self._last.copy()]
-        probability, label = np.zeros(1, np.float32), np.zeros(1, np.float32)
-        infer = [model.bind(x, probability) for x in inputs]
+        # the network's input for this bar, in the pipeline, and a copy of that for the bar before
+        x, before = pipeline.output_of(1), self._last.copy()
+        label = np.zeros(1, np.float32)
         warm, cold = _recorders(served.latency), _recorders(served.cold)
         recorders = cold
         forecasts = []
-        turn = 0
         for i in range(self._start, len(bars)):
-            turn = 1 - turn
-            x, before, forecast = inputs[turn], inputs[1 - turn], infer[turn]
             open_, high, low, close, volume = bars[i]
             label[0] = close > bars[i - 1][3]
             number = i - self._start + 1
@@ -118,28 +117,29 @@ class Server:
             recorders = cold if check or compare else warm  # of the next bar
 
             start = now()
-            features = update_features(open_, high, low, close, volume)
-            extracted = record_features(start)
-            learn_scale(features)
-            scale(features, x)
-            scaled = record_scale(extracted)
-            forecast()
-            inferred = record_inference(scaled)
+            probability = push(open_, high, low, close, volume)
+            inferred = now()
             gradient(before, label)
-            differentiated = resumed = record_gradient(inferred)
+            differentiated = record_gradient(inferred)
+            extraction, scaling, inference = times.tolist()
+            record_features(extraction)
+            record_scale(scaling)
+            record_inference(inference)
             if check:
                 checker.features(extractor)
                 checker.inference(model, x, probability)
                 checker.gradient(model, before, label)
-                resumed = now()
+            resumed = now()
             train_step(before, label)
             updated = record_update(resumed)
 
             record_total(inferred - start + updated - resumed)
             forecasts.append(float(probability[0]))
+            np.copyto(before, x)
             if baseline is not None and compare:
-                times = (start, extracted, scaled, inferred, differentiated)
-                ours = (*(end - begin for begin, end in pairwise(times)), updated - resumed)
+                # the call of the pipeline counts, not only what its stages took
+                around = inferred - start - extraction - scaling - inference
+                ours = (extraction + around, scaling, inference, differentiated - inferred, updated - resumed)
                 served.pairs.append((ours, baseline.serve(i, self._scaler, label)))
             if number % 100 == 0:
                 progress(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 import mlopt
 from mlopt.targets.contest import OURS, Contest, NotHere, Options
 from mlopt.targets.limits import fma, l1_read
-from mlopt.targets.measure import calls
+from mlopt.targets.measure import Batch, calls
 from mlopt.targets.memory import aligned
 from mlopt.targets.result import MEASURED, Comparison, Row
 from mlopt.targets.rows.features import real_bars
@@ -20,6 +21,7 @@ from mlopt.targets.rows.network import make_network
 OUTPUTS = 10
 HIDDEN = 50
 WARM_UP = 1000
+RECORDS = 50_000  # of a run with workers of their own
 
 
 class Ours:
@@ -132,6 +134,93 @@ def measure_overall(row: Row, options: Options) -> None:
         )
         row.figures[name] = rounds.seconds(OURS).median
     row.notes.append("the training iteration (LSTM) with its cap is not in this version")
+
+
+class Copying:
+    """The stages of the pipeline as they are usually written: each takes arrays and returns new ones."""
+
+    def __init__(self, ours: Ours) -> None:
+        self.update = ours.extractor.update
+        self.mean, self.deviation = ours.scaler.means, ours.scaler.deviations
+        self.weights = [weight.copy() for weight in ours.model.weights]
+        self.biases = [bias.copy() for bias in ours.model.biases]
+        self.own_scale, self.own_predict = ours.scaler.transform, ours.model.predict
+        self.outputs: list[np.ndarray] = []
+
+    def step(self, bar: list[float]) -> None:
+        """One bar, with NumPy behind the features, which are this library's: recomputing them would cost far more."""
+        features = np.array(self.update(*bar))
+        x = ((features - self.mean) / self.deviation).astype(np.float32)
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = x @ weight + bias
+            if i + 1 < len(self.weights):
+                x = np.maximum(x, 0)
+        self.keep(x)
+
+    def own_step(self, bar: list[float]) -> None:
+        """One bar, by this library's functions throughout, each returning a new array."""
+        features = np.array(self.update(*bar))
+        self.keep(self.own_predict(self.own_scale(features).astype(np.float32)))
+
+    def keep(self, output: np.ndarray) -> None:
+        """The outputs of the last 10 000 bars or fewer."""
+        self.outputs.append(output)
+        if len(self.outputs) >= 10_000:
+            self.outputs.clear()
+
+
+def runs_of(ours: Ours, bars: np.ndarray, workers: str, capacity: int = 4096) -> Batch:
+    """Bars from a table through a pipeline into a table."""
+    from mlopt.pipeline import Pipeline
+
+    def batch(count: int) -> float:
+        rows = np.resize(bars, (count, bars.shape[1]))
+        outputs = np.empty((count, OUTPUTS), np.float32)
+        outputs.fill(0)  # its pages are there
+        stages = [rows, ours.extractor, ours.scaler, ours.model, outputs]
+        with Pipeline(stages, workers=workers, queue_capacity=capacity) as pipeline:
+            start = time.perf_counter()
+            pipeline.run()
+            return time.perf_counter() - start
+
+    return batch
+
+
+def measure_pipeline_throughput(row: Row, options: Options) -> None:
+    """The pipeline over a table of real bars, record by record, on threads; the same stages as they are usually written."""
+    from mlopt.pipeline import Pipeline
+
+    ours, before, _, _ = make_loops()
+    other = Ours(before.bars)  # of a loop beside the pipeline: an extractor is one stream
+    copying = Copying(other)
+    pushing = Ours(before.bars)
+    push = Pipeline([None, pushing.extractor, pushing.scaler, pushing.model, None]).push
+    bars = before.bars[WARM_UP:]
+    following = itertools.cycle(bars.tolist()).__next__
+    ends = itertools.cycle(range(WARM_UP + 1, len(before.bars) + 1)).__next__
+    contest = Contest(
+        ours=runs_of(ours, bars, "fused"),
+        baseline=on_reference(calls(lambda: before.network.predict(before.features(ends())))),
+        variants={
+            "push": calls(lambda: push(*following())),
+            "copying": calls(lambda: copying.step(following())),
+            "own_calls": calls(lambda: copying.own_step(following())),
+        },
+        limits=[fma("float64")],
+    )
+    rounds = contest.fill(row, options.seconds)
+    for name in ("copying", "own_calls", "push"):
+        row.metrics[f"vs_{name}"] = rounds.ratio(f"variant {name}", of=OURS).median
+    threads = runs_of(Ours(before.bars), bars, "threads")
+    row.metrics["threads"] = sorted(threads(RECORDS) / RECORDS for _ in range(3))[1]
+    row.metrics["rate"] = 1 / rounds.seconds(OURS).median
+    row.notes.append(
+        f"a record is a bar; {len(ours.extractor.names)} features, MLP {len(ours.extractor.names)}-{HIDDEN}-{OUTPUTS}; "
+        f"record by record (push) {row.metrics['push'] * 1e6:.2f} µs; as usually written, fresh arrays, NumPy behind the "
+        f"features {row.metrics['copying'] * 1e6:.2f} µs ({row.metrics['vs_copying']:.1f}×); fresh arrays, this library's "
+        f"calls {row.metrics['own_calls'] * 1e6:.2f} µs ({row.metrics['vs_own_calls']:.1f}×); three workers on threads, "
+        f"two cores {row.metrics['threads'] * 1e6:.2f} µs"
+    )
 
 
 def measure_allocations(row: Row, options: Options) -> None:
