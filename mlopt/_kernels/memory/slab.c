@@ -69,6 +69,9 @@ static _Atomic uint32_t record_count = 1; /* number 0 stands for none */
 /* Touched only where the system is called, or by large blocks. */
 static _Atomic size_t bytes_reserved, bytes_peak, large_bytes_cached;
 static _Atomic uint64_t misses, returned;
+/* Failures on purpose: nothing is ordered by them. */
+static _Atomic uint32_t failure_period; /* 0: none */
+static _Atomic uint64_t failure_candidates, failures;
 /* Acquisitions of large blocks so far, and their number when each class was last asked for: nothing is ordered by them.
  */
 static _Atomic uint32_t large_acquisitions, last_acquired[CLASS_COUNT];
@@ -251,9 +254,23 @@ static void detach(uint32_t number, record *one, size_t bytes)
     push(&free_records, number, one);
 }
 
+/* Whether this block is one to be refused on purpose. */
+static int refused(void)
+{
+    const uint32_t period = atomic_load_explicit(&failure_period, memory_order_relaxed);
+    if (LIKELY(period == 0))
+        return 0;
+    if ((atomic_fetch_add_explicit(&failure_candidates, 1, memory_order_relaxed) + 1) % period)
+        return 0;
+    atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
+    return 1;
+}
+
 /* A record with a fresh block of the class; 0 when there is no memory. */
 static __attribute__((noinline)) uint32_t attach(unsigned size_class)
 {
+    if (refused())
+        return 0;
     const size_t bytes = class_bytes(size_class);
     const uint32_t number = new_record();
     if (number == 0)
@@ -432,4 +449,11 @@ void mlopt_slab_stats(mlopt_slab_statistics *statistics)
     statistics->hits = acquisitions > statistics->misses ? acquisitions - statistics->misses : 0;
     statistics->returned = atomic_load_explicit(&returned, memory_order_relaxed);
     statistics->bytes_peak = atomic_load_explicit(&bytes_peak, memory_order_relaxed);
+}
+
+uint64_t mlopt_slab_fail_every(uint32_t period)
+{
+    atomic_store_explicit(&failure_period, period, memory_order_relaxed);
+    atomic_store_explicit(&failure_candidates, 0, memory_order_relaxed);
+    return atomic_exchange_explicit(&failures, 0, memory_order_relaxed);
 }
