@@ -1,0 +1,9 @@
+from typing import final
+
+@final
+class Memory:
+    @property
+    def name(self) -> str | None: ...
+
+def path_of(name: str) -> str: ...
+def clean_up() -> list[str]: ...
