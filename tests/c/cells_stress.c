@@ -1,6 +1,6 @@
 // sources: memory/slab.c lockfree/thread_index.c
-/* Threads that come, count into a counter and two histograms, and go, while one reads and clears.  Totals must be
- * exact, indices must all come back, and no reader may see a count go down.
+/* Threads that come, count into a counter and two histograms, and go, while one reads and one clears.  Totals must
+ * be exact, indices must all come back, no reader may see a count go down, nor a histogram that is half cleared.
  *
  * Every thread also writes a plain word that belongs to its index: if an index passed on without its ordering,
  * ThreadSanitizer would report the word, and a chunk or shard published without it, by its zeros. */
@@ -53,33 +53,54 @@ static void count(unsigned seed)
     atomic_fetch_add_explicit(&threads_run, 1, memory_order_relaxed);
 }
 
-static void *come_and_go(void *seed)
+typedef struct pair {
+    _Atomic int started;
+    _Atomic unsigned seed;
+} pair;
+
+static void *come_and_go(void *argument)
 {
-    count((unsigned)(uintptr_t)seed);
+    pair *both = argument;
+    atomic_fetch_add(&both->started, 1);
+    for (int i = 0; i < 20000 && atomic_load(&both->started) < 2; i++)
+        ; /* both ask for an index at once, if they can */
+    count(atomic_fetch_add(&both->seed, SPAWNERS));
     return NULL;
 }
 
 /* Its children follow each other, and take the indices that other spawners' children left. */
 static void *spawn(void *argument)
 {
-    uintptr_t seed = (uintptr_t)argument;
+    pair both = {0, (unsigned)(uintptr_t)argument};
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-        pthread_t child;
-        if (pthread_create(&child, NULL, come_and_go, (void *)(seed += SPAWNERS)))
-            fail("no thread");
-        pthread_join(child, NULL);
+        pthread_t children[2];
+        atomic_store(&both.started, 0);
+        for (int i = 0; i < 2; i++)
+            if (pthread_create(&children[i], NULL, come_and_go, &both))
+                fail("no thread");
+        for (int i = 0; i < 2; i++)
+            pthread_join(children[i], NULL);
     }
     return NULL;
 }
 
-static pthread_barrier_t crowd_there;
+static _Atomic int crowd_there, crowd_done;
+
+static void arrive_and_wait(_Atomic int *arrived)
+{
+    atomic_fetch_add(arrived, 1);
+    while (atomic_load(arrived) < CROWD)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
 
 static void *be_one_of_the_crowd(void *seed)
 {
     mlopt_thread_index();
-    pthread_barrier_wait(&crowd_there); /* more threads at once than there are indices */
-    count((unsigned)(uintptr_t)seed);
-    pthread_barrier_wait(&crowd_there);
+    arrive_and_wait(&crowd_there); /* more threads at once than there are indices */
+    /* those that share do it for a while, all at once */
+    for (int i = mlopt_thread_index() < MLOPT_THREAD_INDICES ? 1 : 50; i > 0; i--)
+        count((unsigned)(uintptr_t)seed);
+    arrive_and_wait(&crowd_done);
     return NULL;
 }
 
@@ -93,7 +114,16 @@ static void check_reading(const mlopt_histogram *histogram, int64_t *cells, mlop
         fail("what was read of a histogram does not agree with itself");
 }
 
-static void *read_and_clear(void *result)
+static void *clear_often(void *unused)
+{
+    while (!atomic_load_explicit(&reader_stop, memory_order_relaxed)) {
+        nanosleep(&(struct timespec){0, 50000}, NULL);
+        mlopt_histogram_clear(cleared, mlopt_thread_index());
+    }
+    return unused;
+}
+
+static void *read_often(void *result)
 {
     uint64_t last = 0, reads = 0;
     int64_t last_count = 0, cells[(64 - BITS) << BITS];
@@ -110,8 +140,10 @@ static void *read_and_clear(void *result)
         check_reading(cleared, cells, &summary);
         if (summary.count && (summary.smallest < 480 || summary.largest > 1023))
             fail("a value that nobody recorded");
-        if (++reads % 8 == 0)
-            mlopt_histogram_clear(cleared, mlopt_thread_index());
+        /* in the shared shard, a value that comes while it is cleared may be in one and not in the other */
+        if (!atomic_load(&crowd_there) && summary.total < 500.0 * (double)summary.count)
+            fail("a histogram that was half cleared");
+        reads++;
     }
     *(uint64_t *)result = reads;
     return NULL;
@@ -119,7 +151,7 @@ static void *read_and_clear(void *result)
 
 int main(void)
 {
-    pthread_t spawners[SPAWNERS], crowd[CROWD], reader;
+    pthread_t spawners[SPAWNERS], crowd[CROWD], reader, clearer;
     uint64_t reads = 0, plain_total = 0;
     int64_t cells[(64 - BITS) << BITS];
     mlopt_histogram_summary summary;
@@ -127,7 +159,7 @@ int main(void)
     counter = mlopt_cells_new(mlopt_slab_acquire_zeroed, mlopt_slab_release);
     kept = mlopt_histogram_new(BITS, mlopt_slab_acquire_zeroed, mlopt_slab_release);
     cleared = mlopt_histogram_new(BITS, mlopt_slab_acquire_zeroed, mlopt_slab_release);
-    if (pthread_create(&reader, NULL, read_and_clear, &reads))
+    if (pthread_create(&reader, NULL, read_often, &reads) || pthread_create(&clearer, NULL, clear_often, NULL))
         return 1;
 
     for (uintptr_t i = 0; i < SPAWNERS; i++)
@@ -140,7 +172,6 @@ int main(void)
     for (int i = 0; i < SPAWNERS; i++)
         pthread_join(spawners[i], NULL);
 
-    pthread_barrier_init(&crowd_there, NULL, CROWD);
     for (uintptr_t i = 0; i < CROWD; i++)
         if (pthread_create(&crowd[i], NULL, be_one_of_the_crowd, (void *)i))
             return 1;
@@ -148,6 +179,7 @@ int main(void)
         pthread_join(crowd[i], NULL);
     atomic_store(&reader_stop, 1);
     pthread_join(reader, NULL);
+    pthread_join(clearer, NULL);
 
     for (int i = 0; i < MLOPT_THREAD_INDICES; i++)
         plain_total += plain[i];
