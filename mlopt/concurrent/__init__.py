@@ -1,5 +1,6 @@
-"""What threads and processes share, and what measures them: histograms of latencies."""
+"""What threads and processes share, and what measures them: a map, and histograms of latencies."""
 
 from mlopt.concurrent.histogram import Histogram, now
+from mlopt.concurrent.map import ConcurrentMap
 
-__all__ = ["Histogram", "now"]
+__all__ = ["ConcurrentMap", "Histogram", "now"]
