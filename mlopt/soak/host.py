@@ -20,6 +20,7 @@ from typing import Any
 
 from mlopt.memory import pool_statistics
 from mlopt.soak import processes
+from mlopt.soak.intervals import Intervals
 from mlopt.soak.loads import load_class
 from mlopt.soak.loads.base import Load, setting_from
 
@@ -60,8 +61,8 @@ def _leftovers(before: dict[str, int]) -> list[str]:
         time.sleep(0.05)
 
 
-def _figures(load: Load) -> dict[str, Any]:
-    latency = load.latency.last if load.latency is not None else {}
+def _figures(load: Load, intervals: Intervals | None) -> dict[str, Any]:
+    latency = intervals.quantiles() if intervals is not None else {}
     statistics = pool_statistics()
     return {
         "counters": load.counters(),
@@ -88,11 +89,12 @@ def main() -> int:
     before = processes.descriptors()
     started = time.monotonic()
     load.start()
+    intervals = Intervals(load.latency) if load.latency is not None else None
     _say(out, {"kind": "started"})
     stop = False
     while not stop:
         stop = bool(select.select([sys.stdin], [], [], setting.interval)[0])
-        _say(out, {"kind": "sample"} | _figures(load))
+        _say(out, {"kind": "sample"} | _figures(load, intervals))
         _crash_on_request(setting.fault, started)
     load.stop()
     leftovers = _leftovers(before)
@@ -100,8 +102,8 @@ def main() -> int:
         leftovers.append("nothing, but it was asked for something")
     for text in leftovers:
         load.note(f"left behind: {text}")
-    histogram = load.latency.total.to_dict() if load.latency is not None else None
-    figures = _figures(load)
+    histogram = load.latency.to_dict() if load.latency is not None else None
+    figures = _figures(load, intervals)
     figures["counters"]["leftovers"] = len(leftovers)
     _say(out, {"kind": "end", "histogram": histogram, "problems": load.problems} | figures)
     return 0

@@ -18,7 +18,7 @@ from mlopt.soak.loads import load_class
 from mlopt.soak.loads.base import Setting
 from mlopt.soak.result import LoadResult
 
-STALL_SECONDS = 60.0  # that the records of a load may stand still
+STALL_SECONDS = 60.0  # that a counter of a load may stand still
 DUMP_SECONDS = 2.0  # for a load that stands still to write where it is
 CHUNK = 1 << 16
 
@@ -41,7 +41,7 @@ class Hosted:
         self.latency: dict[str, float] = {}
         self.pool: dict[str, float] = {}
         self.ended = self.started = False
-        self._progressed = time.monotonic()
+        self._risen = dict.fromkeys(load_class(setting.name).rising, time.monotonic())  # when each counter last did
         self._buffer = b""
         self._log = Path(setting.folder, f"{label}.log")
         with open(self._log, "wb") as log:
@@ -84,10 +84,11 @@ class Hosted:
     def _take(self, report: dict[str, Any]) -> None:
         if report["kind"] == "started":
             self.started = True
-            self._progressed = time.monotonic()
+            self._risen = dict.fromkeys(self._risen, time.monotonic())
             return
-        if report["counters"].get("records", 0) > self.counters.get("records", 0):
-            self._progressed = time.monotonic()
+        for name in self._risen:
+            if report["counters"].get(name, 0) > self.counters.get(name, 0):
+                self._risen[name] = time.monotonic()
         self.counters, self.latency, self.pool = report["counters"], report["latency"], report["pool"]
         if report["kind"] == "end":
             self.result.problems = report["problems"] + self.result.problems
@@ -116,12 +117,13 @@ class Hosted:
         self.bound_log()
         if self.ended:
             return False
-        if time.monotonic() - self._progressed < STALL_SECONDS:
+        name = min(self._risen, key=self._risen.__getitem__)
+        if time.monotonic() - self._risen[name] < STALL_SECONDS:
             return True
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
         time.sleep(DUMP_SECONDS)
-        self._count("stalls", f"no records for {STALL_SECONDS:g} s\n{self.log(8000)}")
+        self._count("stalls", f"{name} stood still for {STALL_SECONDS:g} s\n{self.log(8000)}")
         self.kill()
         return False
 

@@ -19,7 +19,7 @@ from mlopt.soak.verdicts import FAULTS, MIB
 if TYPE_CHECKING:
     from mlopt.soak.run import Soak
 
-SHOWN = ("bad", "restarts", "kills", "refused", "memory_errors")
+SHOWN = ("bad", "compared", "starts", "kills", "restarts", "read_again", "empty", "rounds", "refused", "memory_errors")
 
 
 def clock(seconds: float) -> str:

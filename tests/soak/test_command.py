@@ -47,6 +47,25 @@ def test_everything_at_once_holds(whole):
     assert json.loads(json.dumps(Result.from_dict(values).to_dict())) == values
 
 
+def test_row_of_the_targets(whole):
+    from mlopt.targets import find
+    from mlopt.targets.result import judge
+    from mlopt.targets.rows.soak import fill
+
+    target = find("soak")
+    values = report(whole[0])
+    row = target.row()
+    fill(row, values)
+    row.judgements = [judge(goal, row) for goal in target.goals]
+    assert row.verdict() == "met"
+    values["loads"][0]["counters"]["lost"] = 1
+    values["verdicts"][0] |= {"held": False}
+    row = target.row()
+    fill(row, values)
+    row.judgements = [judge(goal, row) for goal in target.goals]
+    assert [judgement.verdict for judgement in row.judgements] == ["missed", "missed"]
+
+
 def test_plot_and_replot(whole):
     folder, _ = whole
     drawn = Path(folder, "soak.svg").read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ MEASURED_NOW = {
     "matmul_cores", "training_iteration", "training_iteration_bf16", "training_iteration_mlp", "training_step_mlp",
     "fit_digits", "gradient", "inference", "inference_shapes", "inference_int8", "allocations", "cpu_utilisation",
     "strassen_4096", "vector_ops", "feature_symbols", "feature_history", "overall", "int8_gemm", "int8_sizes",
-    "sparse_vs_dense", "sparse_sizes", "sparse_real",
+    "sparse_vs_dense", "sparse_sizes", "sparse_real", "soak",
     "svd_512", "svd_dense", "svd_sparse",
 }  # fmt: skip
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from mlopt.soak.loads.base import Load
 
 LOADS = {
+    "queues": "mlopt.soak.loads.queues:Queues",
+    "structures": "mlopt.soak.loads.structures:Structures",
     "serving": "mlopt.soak.loads.serving:Serving",
     "churn": "mlopt.soak.loads.churn:Churn",
     "failures": "mlopt.soak.loads.failures:Failures",

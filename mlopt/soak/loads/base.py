@@ -17,7 +17,6 @@ from mlopt.concurrent import Histogram
 from mlopt.soak.ledger import Ledger
 from mlopt.soak.stream import BarStream
 
-QUANTILES = {"median": 0.5, "p99": 0.99, "p999": 0.999}
 JOIN_SECONDS = 60.0
 
 
@@ -36,29 +35,6 @@ class Setting:
         return BarStream(np.load(Path(self.folder, "shapes.npy")), self.seed + number)
 
 
-class Latency:
-    """Latencies of one thread's records: all of them, and the quantiles of the last interval.
-
-    The thread that records calls :meth:`turn` now and then; nobody else writes.
-    """
-
-    def __init__(self, interval: float) -> None:
-        self.total, self._current = Histogram(), Histogram()
-        self.record_since = self._current.record_since
-        self.last: dict[str, float] = {}
-        self._interval, self._next = interval, time.monotonic() + interval
-
-    def turn(self, at_end: bool = False) -> None:
-        """Close the interval if it is over: its quantiles become `last`."""
-        now = time.monotonic()
-        if (at_end or now >= self._next) and self._current.count:
-            self.last = {name: self._current.quantile(q) for name, q in QUANTILES.items()}
-            self.last["max"] = float(self._current.max)
-            self.total.merge(self._current)
-            self._current.clear()
-            self._next = now + self._interval
-
-
 class Load(ABC):
     """One kind of work, from :meth:`start` to :meth:`stop`.
 
@@ -70,12 +46,13 @@ class Load(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    rising: ClassVar[tuple[str, ...]] = ("records",)  # counters none of which may stand still
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.rng = np.random.default_rng([setting.seed, 7])
         self.stopping = threading.Event()
-        self.latency: Latency | None = None
+        self.latency: Histogram | None = None
         self.problems: list[str] = []
         self._errors = 0
         self._threads: list[threading.Thread] = []

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 import mlopt
-from mlopt.concurrent import now
+from mlopt.concurrent import Histogram, now
 from mlopt.soak.ledger import Ledger
-from mlopt.soak.loads.base import Latency, Load, Setting, add_ledger
+from mlopt.soak.loads.base import Load, Setting, add_ledger
 from mlopt.soak.loads.stages import OUTPUTS, Independent, Stages, bind_packed
 
 THREADS = 2
@@ -25,7 +25,7 @@ class Serving(Load):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self.latency = Latency(setting.interval)
+        self.latency = Histogram()
         self._records, self._wrong = [0] * THREADS, [0] * THREADS
         self._bad: list[Ledger] = []
         self._kept: list[bytearray] = []
@@ -72,15 +72,11 @@ class Serving(Load):
                 number += 1
             bad.close(number)
             self._records[place] = number
-            if latency is not None:
-                latency.turn()
             if self.setting.fault == "leak":
                 self._kept.append(bytearray(b"\1" * (256 << 10)))
         if not np.isfinite(learner.parameters[0][0]).all():
             self._wrong[place] += 1
             self.note("the network that learned has parameters that are not finite")
-        if latency is not None:
-            latency.turn(at_end=True)
 
     def work_done(self) -> Mapping[str, int]:
         """Records served, bad ones among them, forecasts that differed."""
