@@ -18,7 +18,7 @@ from mlopt.concurrent.histogram import Histogram
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # 100 ns to 10 s, three to a decade: latencies of single calls and of whole requests
-SECONDS_BUCKETS = tuple(float(f"{digits}e{power}") for power in range(-7, 1) for digits in (1, 2.5, 5)) + (10.0,)
+SECONDS_BUCKETS = (*(float(f"{digits}e{power}") for power in range(-7, 1) for digits in (1, 2.5, 5)), 10.0)
 POWERS_OF_FOUR = tuple(4.0**power for power in range(16))
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class HistogramView:
         copy = histogram.snapshot()
         count = copy.count
         start, width, counts = copy.cells()
-        # a cell's values are counted below a bound where its middle is: right but for values within the cell's error of it
+        # all of a cell counts below a bound where its middle does: right but for values within the error of the bound
         middles = start + 0.5 * (width - 1)
         limits = np.array([self.recorded(bound) for bound in self.buckets])
         cumulative = np.concatenate(([0], np.cumsum(counts)))[np.searchsorted(middles, limits, side="right")]
@@ -107,6 +107,17 @@ class MetricFamily(Generic[Child]):
     """The metrics of one name: one for each combination of label values, made when it is first asked for.
 
     Made by :class:`MetricsRegistry`.
+
+    Attributes
+    ----------
+    kind : type
+        :class:`Counter`, :class:`Gauge` or :class:`Histogram`.
+    name, help : str
+        What it is called, and what it counts.
+    label_names : tuple of str
+        The labels, in the order in which values may be given.
+    view : HistogramView, optional
+        Unit, buckets and quantiles of histograms.
 
     Examples
     --------

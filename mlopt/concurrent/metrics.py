@@ -21,9 +21,9 @@ SCHEMA = "mlopt.MetricsRegistry/1"
 class MetricsRegistry:
     """Counters, gauges and histograms by name: what a program shows of itself.
 
-    Names and labels follow Prometheus's rules.  Without labels, `counter`, `gauge` and `histogram` give the metric itself;
-    with labels, a :class:`MetricFamily` whose ``labels(...)`` does.  Counting is what it is without a registry: nothing
-    is looked up or locked.
+    Names and labels follow Prometheus's rules.  Without labels, `counter`, `gauge` and `histogram` give the metric
+    itself; with labels, a :class:`MetricFamily` whose ``labels(...)`` does.  Counting is what it is without a registry:
+    nothing is looked up or locked.
 
     Examples
     --------
@@ -90,8 +90,8 @@ class MetricsRegistry:
         name, help, labels
             As for :meth:`counter`.
         function : callable, optional
-            Called whenever the gauge is read, in the thread that reads.  If it fails, the gauge is shown as NaN, and the
-            error goes to the log.  Not with labels: :meth:`MetricFamily.attach` gauges that have functions.
+            Called whenever the gauge is read, in the thread that reads.  If it fails, the gauge is shown as NaN, and
+            the error goes to the log.  Not with labels: :meth:`MetricFamily.attach` gauges that have functions.
 
         Raises
         ------

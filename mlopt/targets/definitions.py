@@ -470,6 +470,14 @@ TARGETS = (
         (higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),),
     ),
     Target(
+        "counter_increment",
+        "counting, with any number of threads",
+        "one Counter.add(1) without the GIL, a call from Cython each; beside increment() from Python",
+        ALGORITHMS,
+        (lower("goal", "≤ 5 ns", 5e-9, scale=L1),),
+        "counters",
+    ),
+    Target(
         "overall",
         "the whole loop per bar",
         "features, inference, gradient, update of an MLP features-50-10, one real bar after another, against the "

@@ -48,7 +48,7 @@ def test_endpoint_shows_counters_and_gauges(metrics, server):
     metrics.counter("bars_total", "Bars read").increment(3)
     orders = metrics.counter("orders", "Orders sent", ["symbol", "side"])
     orders.labels(side="buy", symbol="SPX").increment(2)
-    orders.labels("N\"D\\X\n", "sell").increment()
+    orders.labels('N"D\\X\n', "sell").increment()
     metrics.gauge("depth", "Records\nwaiting").set(-1.5)
     metrics.gauge("length", function=lambda: 7)
     found = scrape(server)
@@ -57,7 +57,7 @@ def test_endpoint_shows_counters_and_gauges(metrics, server):
         "counter",
         {
             ("orders_total", (("side", "buy"), ("symbol", "SPX"))): 2,
-            ("orders_total", (("side", "sell"), ("symbol", "N\"D\\X\n"))): 1,
+            ("orders_total", (("side", "sell"), ("symbol", 'N"D\\X\n'))): 1,
         },
     )
     assert found["depth"] == ("gauge", {("depth", ()): -1.5})

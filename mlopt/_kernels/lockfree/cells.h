@@ -51,7 +51,7 @@ typedef struct mlopt_cells {
 } mlopt_cells;
 
 _Static_assert(sizeof(mlopt_cell) == MLOPT_CACHE_LINE, "no two cells share a cache line");
-_Static_assert(MLOPT_CELLS_CHUNKS * MLOPT_CELLS_PER_CHUNK == MLOPT_THREAD_INDICES, "every index has a cell");
+_Static_assert(MLOPT_CELLS_CHUNKS *MLOPT_CELLS_PER_CHUNK == MLOPT_THREAD_INDICES, "every index has a cell");
 _Static_assert(offsetof(mlopt_cells, chunks) % MLOPT_CACHE_LINE == 0 &&
                    offsetof(mlopt_cells, first) % MLOPT_CACHE_LINE == 0,
                "what is written lies apart from what is only read");

@@ -15,10 +15,11 @@
  *            reader loads in the opposite order, with acquire: extremes and total cover every value it counted.
  * Reading    adds the shards up into the reader's memory: each cell, as a counter's total, lies between what it was
  *            at the start and at the end.  The count of what is read is the sum of its cells.
- * Clearing   raises the epoch.  A shard of another epoch counts as empty, and its owner empties it when it records next:
- *            nobody writes into another's shard.  The owner stores the zeros, and all that follows, with release
- *            after it saw the new epoch: a reader that met one of them finds the epoch changed afterwards, and starts
- *            again. */
+ *            Values that come to the shared shard while it is cleared may be in its cells and not in its total.
+ * Clearing   raises the epoch.  A shard of another epoch counts as empty, and its owner empties it when it records
+ *            next: nobody writes into another's shard.  The owner stores the zeros, and all that follows, with
+ *            release after it saw the new epoch: a reader that met one of them finds the epoch changed afterwards,
+ *            and starts again. */
 #ifndef MLOPT_LOCKFREE_HISTOGRAM_H
 #define MLOPT_LOCKFREE_HISTOGRAM_H
 
@@ -34,7 +35,7 @@ typedef struct mlopt_histogram_shard {
     _Atomic int64_t largest;
     _Atomic double total;
     _Atomic uint64_t count;
-    _Atomic uint64_t epoch; /* of the histogram when the shard was last emptied */
+    _Atomic uint64_t epoch;                              /* of the histogram when the shard was last emptied */
     _Alignas(MLOPT_CACHE_LINE) _Atomic uint64_t cells[]; /* mlopt_histogram_cell_count(bits) of them */
 } mlopt_histogram_shard;
 
@@ -77,7 +78,7 @@ static inline int64_t mlopt_histogram_cell_start(int bits, size_t cell, int64_t 
 
 /* The owner's, or that of a shard that nobody else knows yet. */
 static __attribute__((noinline, cold, unused)) void mlopt_histogram_shard_empty(mlopt_histogram_shard *shard, int bits,
-                                                                        uint64_t epoch)
+                                                                                uint64_t epoch)
 {
     atomic_store_explicit(&shard->smallest, INT64_MAX, memory_order_release);
     atomic_store_explicit(&shard->largest, -1, memory_order_release);
@@ -156,9 +157,10 @@ static inline mlopt_histogram_shard *mlopt_histogram_own(mlopt_histogram *histog
 }
 
 /* Counts values of one cell into the shared shard. */
-static __attribute__((noinline, cold, unused)) void mlopt_histogram_add_shared(mlopt_histogram_shard *shard, size_t cell,
-                                                                       int64_t smallest, int64_t largest, double total,
-                                                                       int64_t count)
+static __attribute__((noinline, cold, unused)) void mlopt_histogram_add_shared(mlopt_histogram_shard *shard,
+                                                                               size_t cell, int64_t smallest,
+                                                                               int64_t largest, double total,
+                                                                               int64_t count)
 {
     int64_t seen = atomic_load_explicit(&shard->smallest, memory_order_relaxed);
     while (smallest < seen && !atomic_compare_exchange_weak_explicit(&shard->smallest, &seen, smallest,
