@@ -115,7 +115,7 @@ def _columns_of(bars: Any, fields: Sequence[str]) -> tuple[np.ndarray[Any, np.dt
     names = bars if isinstance(bars, Mapping) else bars.columns
     by_name = {str(name): bars[name] for name in names}
     arrays: list[np.ndarray[Any, np.dtype[np.float64]]] = []
-    for name, column in _find_columns(list(by_name), "bars", fields).items():
+    for name, column in find_columns(list(by_name), "bars", fields).items():
         try:
             arrays.append(np.asarray(by_name[column], np.float64))
         except (TypeError, ValueError) as error:
@@ -166,7 +166,7 @@ def as_timestamps(time: Any) -> Any:
     return times.astype(np.int64)[()]
 
 
-def _find_columns(names: list[str], where: str, fields: Sequence[str] = FIELDS) -> dict[str, str]:
+def find_columns(names: list[str], where: str, fields: Sequence[str] = FIELDS) -> dict[str, str]:
     """Field -> the column of that name, in whatever case; the exact case wins."""
     found = {}
     for field in fields:
@@ -216,7 +216,7 @@ def _read_csv(path: Path) -> Bars:
         names = next(reader, None)
         if names is None:
             raise ValueError(f"{path}: the file is empty")
-        cells = [(field, names.index(name)) for field, name in _find_columns(names, f"{path}: line 1").items()]
+        cells = [(field, names.index(name)) for field, name in find_columns(names, f"{path}: line 1").items()]
         time = _find_times(names)
         time_column = None if time is None else names.index(time)
         values: list[list[float]] = []
@@ -265,7 +265,7 @@ def _read_parquet(path: Path) -> Bars:
 
 
 def _from_frame(frame: Any, where: str) -> Bars:
-    found = _find_columns([str(name) for name in frame.columns], where)
+    found = find_columns([str(name) for name in frame.columns], where)
     columns = {str(name): frame[name] for name in frame.columns}
     arrays = {}
     for field, column in found.items():

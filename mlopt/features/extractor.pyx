@@ -22,9 +22,7 @@ cnp.import_array()
 
 
 cdef extern from "features/groups.h" nogil:
-    ctypedef int mlopt_bar_fault
     enum:
-        MLOPT_BAR_GOOD
         MLOPT_BAR_PRICE
         MLOPT_BAR_VOLUME
         MLOPT_BAR_RANGE
@@ -48,9 +46,6 @@ cdef extern from "features/groups.h" nogil:
 
 
 cdef enum:
-    ON_BAD_RAISE
-    ON_BAD_SKIP
-    ON_BAD_HOLD
     BAR_LATE = -1  # no fault of the numbers: not later than the bar before
     GROUP = MLOPT_FEATURES_LANES
     MOST_FIELDS = 5 + MLOPT_FEATURES_MOST_COLUMNS
@@ -124,19 +119,6 @@ cdef class FeatureExtractor:
     array([[11.],
            [52.]])
     """
-    cdef readonly tuple names, columns
-    cdef readonly Py_ssize_t symbols
-    cdef readonly int64_t lookback
-    cdef readonly str on_bad
-    cdef object plan, features, specification, held
-    cdef cnp.ndarray words, memory, scratch, vector, peeked, workspace
-    cdef object vector_view, peeked_view
-    cdef const mlopt_features_plan *compiled
-    cdef double *state  # of the only symbol; of several, the groups of GROUP of them (features.h)
-    cdef double *out
-    cdef int64_t fields, state_words
-    cdef int bad_policy
-
     def __init__(self, features="default", symbols=1, *, columns=(), on_bad="raise"):
         if isinstance(symbols, bool) or not isinstance(symbols, (int, np.integer)):
             raise TypeError(f"symbols must be an integer, not {type(symbols).__name__}")
@@ -158,6 +140,7 @@ cdef class FeatureExtractor:
             raise ValueError(f"features: {max(names, key=names.count)!r} is there twice")
         self.plan = plan = compile_plan([feature.value for feature in self.features], len(self.columns))
         self.symbols = symbols
+        self.width = len(names)
         self.fields = len(FIELDS) + len(self.columns)
         self.lookback = max(plan.ready)
         self.on_bad = on_bad
@@ -275,7 +258,26 @@ cdef class FeatureExtractor:
         table.features_update_f64(self.compiled, self.state, bar, self.out)
         return self.vector_view
 
-    cdef inline int take_bar(self, open, high, low, close, volume, tuple columns, double *bar) except -1:
+    cdef mlopt_bar_fault stream(self, const mlopt_kernels *table, const double *bar) noexcept nogil:
+        cdef mlopt_bar_fault fault = mlopt_features_bar_fault(bar, self.fields - 5)
+        if fault == MLOPT_BAR_GOOD:
+            table.features_update_f64(self.compiled, self.state, bar, self.out)
+        return fault
+
+    cdef Py_ssize_t stream_many(self, const mlopt_kernels *table, const double *bars, Py_ssize_t count, double *out,
+                                double *workspace) noexcept nogil:
+        cdef Py_ssize_t good = 0, width = self.width
+        while good < count and mlopt_features_bar_fault(bars + good * self.fields, self.fields - 5) == MLOPT_BAR_GOOD:
+            good += 1
+        if good > 0:
+            table.features_history_f64(self.compiled, self.state, good, bars, out, workspace)
+            memcpy(self.out, out + (good - 1) * width, width * sizeof(double))
+        return good
+
+    cdef Py_ssize_t history_words(self) noexcept:
+        return mlopt_features_history_words(self.compiled)
+
+    cdef int take_bar(self, open, high, low, close, volume, tuple columns, double *bar) except -1:
         """The numbers of a bar, where there is one symbol."""
         cdef Py_ssize_t i
         bar[0] = as_double(open)

@@ -24,11 +24,6 @@ METHODS = ("standard", "minmax", "robust")  # in the order of the enum
 QUARTILES = (25.0, 75.0)
 STATE = StateFormat(b"mlSC", 3, "IIdd", "Scaler.get_state")  # method, features, quantile_range
 
-ctypedef fused real:
-    float
-    double
-
-
 cdef tuple checked_range(quantile_range):
     try:
         low, high = quantile_range
@@ -96,23 +91,6 @@ cdef class Scaler:
     >>> robust.transform(np.array([4.0]))
     array([0.5])
     """
-    cdef readonly Py_ssize_t features
-    cdef readonly str method
-    cdef readonly tuple quantile_range
-    cdef int kind  # the method
-    cdef cnp.ndarray scales
-    # rows: count, mean, sum of squared deviations, smallest, largest, median, distance of the quantiles
-    cdef cnp.ndarray statistics
-    cdef double *count
-    cdef double *mean
-    cdef double *smallest
-    cdef double *largest
-    cdef double *median
-    cdef double *distance
-    cdef double *shift  # what transform subtracts and divides by, made from the statistics when needed
-    cdef double *span
-    cdef bint stale
-
     def __init__(self, features, method="standard", *, quantile_range=QUARTILES):
         if isinstance(features, bool) or not isinstance(features, (int, np.integer)):
             raise TypeError(f"features must be an integer, not {type(features).__name__}")

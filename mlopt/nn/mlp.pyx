@@ -2,11 +2,13 @@
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport uint64_t
+from libc.string cimport memcpy
 
 import numpy as np
 
 from mlopt._kernels.core cimport current_table, default_blocks, table_choice
 from mlopt._kernels.dispatch cimport mlopt_choice, mlopt_kernels
+from mlopt.nn.bound cimport Bound
 from mlopt.nn.layers cimport draw_dense, integers, lay_out_dense, of_each, same_or_each
 from mlopt.nn.model cimport Job, Model, Workspace, number_in, one_of, vector
 from mlopt.nn.network cimport *
@@ -315,7 +317,7 @@ cdef class MLP(Model):
             return 0
         return self.run_in_place(table, x, workspace, out)
 
-    cdef void apply_link(self, const mlopt_kernels *table, void *out) noexcept:
+    cdef void apply_link(self, const mlopt_kernels *table, void *out) noexcept nogil:
         if self.is_f64:
             mlopt_network_apply_link_f64(table, &self.objective, 1, <double *>out)
         else:
@@ -512,7 +514,7 @@ cdef class MLP(Model):
 
 
 @cython.final
-cdef class BoundPrediction:
+cdef class BoundPrediction(Bound):
     """One prediction between two arrays; made by :meth:`MLP.bind`."""
     cdef MLP model_
     cdef cnp.ndarray x_, out_
@@ -531,6 +533,27 @@ cdef class BoundPrediction:
         else:
             self.model_.run_prediction(self.x_, self.workspace, self.out_)
         return self.out_
+
+    cdef int predict(self, const mlopt_kernels *table, const void *x, void *out) noexcept nogil:
+        if not self.model_.packed_for(table, &self.workspace.plan):
+            return self.predict_anew(table, x, out)
+        mlopt_plan_run(&self.workspace.plan, self.model_.is_f64, x, out)
+        if not self.direct:
+            self.model_.apply_link(table, out)
+        return 0
+
+    cdef int predict_anew(self, const mlopt_kernels *table, const void *x, void *out) noexcept with gil:
+        # parameters that have changed, or a network that cannot be packed
+        try:
+            if x != self.x_data:
+                memcpy(<void *>self.x_data, x, cnp.PyArray_NBYTES(self.x_))
+            self.model_.run_in_place(table, self.x_, self.workspace, self.out_)
+            if out != self.out_data:
+                memcpy(out, self.out_data, cnp.PyArray_NBYTES(self.out_))
+            return 0
+        except Exception as error:
+            self.error = error
+            return -1
 
     @property
     def model(self):

@@ -1,0 +1,480 @@
+"""The pipeline: stages in a row, run in one thread, on several, or in processes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlopt.features import FeatureExtractor
+from mlopt.features.bars import FIELDS
+from mlopt.memory import empty_aligned
+from mlopt.pipeline.chain import Chain
+from mlopt.pipeline.delivery import Delivery, PipelineError
+from mlopt.pipeline.fused import FusedRunner
+from mlopt.pipeline.links import input_of, is_bindable
+from mlopt.pipeline.records import DATA, FAILED
+from mlopt.pipeline.sinks import sink_of
+from mlopt.pipeline.sources import source_of
+from mlopt.pipeline.staged import StagedRunner
+from mlopt.pipeline.stages import Apply, Learn
+
+__all__ = ["Pipeline"]
+
+WORKERS = ("fused", "threads", "processes")
+POLICIES = ("block", "drop_oldest")
+
+
+def _one_of(name: str, value: Any, choices: Sequence[str]) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+    return value
+
+
+def _count(name: str, value: Any, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+    return int(value)
+
+
+def _stage_of(stage: Any) -> Any:
+    """A stage as links know it: functions wrapped."""
+    known = isinstance(stage, (Apply, Learn)) or input_of(stage)[0] is not None or is_bindable(stage)
+    return Apply(stage) if callable(stage) and not known else stage
+
+
+class Pipeline:
+    """Records from a source through stages to a sink, without copies or allocation between them.
+
+    Parameters
+    ----------
+    stages : list
+        ``[source, stage, ..., sink]``.
+
+        source
+            A C-contiguous table (an array of shape (records, numbers), or :class:`mlopt.features.Bars`), the path of
+            a CSV file whose first line names the columns, an iterable of records, an
+            :class:`mlopt.concurrent.SPSCQueue`, or None where records come by :meth:`push`.
+        stage
+            :class:`mlopt.features.FeatureExtractor` (of one symbol), :class:`mlopt.features.Scaler` (scales by what it
+            was fitted to) or :class:`Learn` of one (learns from every record first), :class:`mlopt.nn.MLP`,
+            :class:`mlopt.nn.QuantizedMLP`, or a function ``f(x, out)``, with :class:`Apply` where its output is of
+            another size or type than its input.  A list of stages shares a worker.
+        sink
+            A function ``f(number, output)`` (the output is overwritten by the next), an array of shape
+            (records, outputs) whose row i becomes the output of record i, a list that copies are appended to, an
+            SPSCQueue, or None.
+    workers : {"fused", "threads", "processes"}
+        All stages in one thread over one buffer, one C call a record; or each on a thread, or in a process, of its
+        own, with queues between.  Stages for processes must be picklable.
+    inputs : int, optional
+        Numbers of a record, where neither source nor first stage says so.
+    queue_capacity : int, default 1024
+        Records in each queue.
+    overflow : {"block", "drop_oldest"}
+        What happens where records come faster than they are done: the source waits, or the oldest record
+        that no stage has begun is lost (counted as ``dropped``).  Only between source and first stage; not with
+        ``workers="fused"``, where nothing queues.
+    on_error : {"raise", "skip"}
+        A record that fails ends the run with :class:`PipelineError`, everything before it delivered, and the next run
+        goes on behind it; or is counted as ``bad`` and has no output.
+    on_bad : callable, optional
+        Told ``(record, stage, reason)`` of each that was skipped.
+    checkpoint_every : int, default 256
+        Records from one checkpoint of a worker's process to the next.
+    timed : bool, default False
+        Whether :attr:`times` says what each stage took; only with ``workers="fused"``.
+
+    Notes
+    -----
+    Records are numbered from 0 on, across runs.  Outputs arrive in order and exactly once: a worker's process
+    that dies is started again from its last checkpoint and recomputes what came since, without publishing anything
+    twice.  (A function with memory of its own takes part where it is an object with ``get_state`` and ``set_state``.)
+    What was on its way when a run was left without draining stays in the queues for the next.
+
+    Work per record is constant; nothing is allocated after the first few.
+
+    Examples
+    --------
+    >>> import numpy as np, mlopt
+    >>> from mlopt.features import FeatureExtractor, Scaler, sample_bars
+    >>> from mlopt.pipeline import Pipeline
+    >>> bars = sample_bars()[:600]
+    >>> extractor = FeatureExtractor(["return_1", "rsi_14", "sma_20"])
+    >>> scaler = Scaler(3).fit(extractor.transform(bars)[20:])
+    >>> model = mlopt.nn.MLP((3, 16, 2), rng=0)
+    >>> outputs = np.empty((600, 2), np.float32)
+    >>> Pipeline([bars, extractor, scaler, model, outputs]).run()["records_out"]
+    600
+    >>> bool(np.isfinite(outputs[20:]).all())
+    True
+
+    Record by record:
+
+    >>> with Pipeline([None, extractor, scaler, model, None]) as pipeline:
+    ...     output = pipeline.push(100.0, 101.0, 99.0, 100.5, 1e6)
+    >>> output.shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Any],
+        *,
+        workers: str = "fused",
+        inputs: int | None = None,
+        queue_capacity: int = 1024,
+        overflow: str = "block",
+        on_error: str = "raise",
+        on_bad: Callable[[int, str, str], Any] | None = None,
+        checkpoint_every: int = 256,
+        timed: bool = False,
+    ) -> None:
+        self._workers = _one_of("workers", workers, WORKERS)
+        overflow = _one_of("overflow", overflow, POLICIES)
+        on_error = _one_of("on_error", on_error, ("raise", "skip"))
+        capacity = _count("queue_capacity", queue_capacity, 2)
+        every = _count("checkpoint_every", checkpoint_every, 1)
+        if workers == "fused" and overflow != "block":
+            raise ValueError("overflow='drop_oldest' needs queues: workers='threads' or 'processes'")
+        if workers == "processes" and every > capacity // 2:
+            raise ValueError(
+                f"checkpoint_every must be at most half of queue_capacity={capacity}, not {every}: records stay in "
+                "their queue until the checkpoint behind them"
+            )
+        if timed and workers != "fused":
+            raise ValueError("timed=True is for workers='fused'")
+        if on_bad is not None and not callable(on_bad):
+            raise TypeError(f"on_bad must be callable, not {type(on_bad).__name__}")
+        if not isinstance(stages, Sequence) or isinstance(stages, (str, bytes)):
+            raise TypeError(f"stages must be a list of source, stages and sink, not {type(stages).__name__}")
+        if len(stages) < 3:
+            raise ValueError(f"stages must be a source, at least one stage and a sink, not {len(stages)} objects")
+        groups = [
+            [_stage_of(stage) for stage in (group if isinstance(group, (list, tuple)) else [group])]
+            for group in stages[1:-1]
+        ]
+        if not all(groups):
+            raise ValueError("stages: a group of stages is empty")
+        first, dtype = input_of(groups[0][0])
+        dtype = np.dtype(np.float64) if dtype is None else dtype
+        if inputs is not None:
+            inputs = _count("inputs", inputs, 1)
+            if first is not None and inputs != first:
+                raise ValueError(f"inputs must be {first}, which the first stage takes, not {inputs}")
+        inputs = first if inputs is None else inputs
+        names = _names_of(groups[0][0])
+        source = None if stages[0] is None else source_of(stages[0], inputs, names, dtype)
+        width = source.inputs if source is not None else inputs
+        if width is None:
+            raise ValueError("inputs must say how many numbers a record has: neither source nor first stage does")
+        self._runner: FusedRunner | StagedRunner
+        if workers == "fused":
+            chain = Chain([stage for group in groups for stage in group], width, dtype, timed)
+            self._chains = [chain]
+        else:
+            self._chains = []
+            for i, group in enumerate(groups):
+                wanted = input_of(groups[i + 1][0])[1] if i + 1 < len(groups) else None
+                self._chains.append(Chain(group, width, dtype, wanted=wanted))
+                width, dtype = self._chains[-1].outputs, self._chains[-1].output_type
+        last = self._chains[-1]
+        self._delivery = Delivery(sink_of(stages[-1], last.outputs, last.output_type), on_error, on_bad)
+        if workers == "fused":
+            self._runner = FusedRunner(source, self._chains[0], self._delivery)
+        else:
+            self._runner = StagedRunner(
+                source, self._chains, groups, self._delivery, workers == "processes", capacity, overflow, every
+            )
+        self._row = empty_aligned((1, self._chains[0].inputs), self._chains[0].input_type)
+        self._has_source = source is not None
+        self._has_sink = stages[-1] is not None
+        self._thread: threading.Thread | None = None
+        self._running = False
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+
+    # --- running ---------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, int]:
+        """Run until the source ends.
+
+        Returns
+        -------
+        dict
+            :attr:`statistics`.
+
+        Raises
+        ------
+        PipelineError
+            With ``on_error="raise"``, where a record fails; also where the sink raises or a worker cannot be kept
+            running.  The pipeline can be run again: it goes on with the record behind.
+        """
+        if self._workers == "fused":
+            self._begin()
+            try:
+                assert isinstance(self._runner, FusedRunner)
+                self._runner.stopping.clear()
+                self._runner.run()
+            finally:
+                self._running = False
+            return self.statistics
+        self.start()
+        try:
+            self.wait()
+        except BaseException:
+            if self._running:
+                self.stop(drain=False)
+            raise
+        return self.statistics
+
+    def _begin(self) -> None:
+        if self._running:
+            raise RuntimeError("the pipeline runs already")
+        if not self._has_source and self._workers == "fused":
+            raise RuntimeError("the pipeline has no source to run through: push records, or give it one")
+        self._running = True
+
+    def start(self) -> None:
+        """Run in the background, from the record behind the last one.
+
+        Raises
+        ------
+        RuntimeError
+            If it runs already.
+        """
+        self._begin()
+        if isinstance(self._runner, StagedRunner):
+            self._runner.start()
+            return
+        self._error = None
+        self._runner.stopping.clear()
+        self._thread = threading.Thread(target=self._run_fused, daemon=True)
+        self._thread.start()
+
+    def _run_fused(self) -> None:
+        assert isinstance(self._runner, FusedRunner)
+        try:
+            self._runner.run()
+        except BaseException as error:
+            self._error = error
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the source has ended and every record has been delivered.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds; for ever by default.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes longer; it runs on.
+        PipelineError
+            As :meth:`run`.
+        """
+        if not self._running:
+            return
+        if isinstance(self._runner, StagedRunner):
+            if not self._runner.join(timeout):
+                raise TimeoutError(f"the pipeline still runs after {timeout} s")
+            error = self._runner.error
+        else:
+            assert self._thread is not None
+            self._thread.join(timeout)
+            if self._thread.is_alive():
+                raise TimeoutError(f"the pipeline still runs after {timeout} s")
+            error, self._error = self._error, None
+        self._running = False
+        if error is not None:
+            raise error
+
+    def stop(self, drain: bool = True, timeout: float | None = None) -> None:
+        """Take no more from the source, and end the run.
+
+        Parameters
+        ----------
+        drain : bool, default True
+            Whether records on their way are delivered first; otherwise they stay in the queues for the next run.
+        timeout : float, optional
+            Seconds; for ever by default.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes longer; the pipeline still runs then.
+        PipelineError
+            As :meth:`run`.
+        """
+        if not self._running:
+            return
+        if isinstance(self._runner, StagedRunner):
+            if not drain:
+                self._runner.leave()
+            elif not self._runner.stopping.is_set():
+                self._runner.stopping.set()
+                if not self._has_source:
+                    self._runner.end()
+        else:
+            self._runner.stopping.set()
+        self.wait(timeout)
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Wait until every record taken or pushed so far has been delivered; the run goes on.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds; for ever by default.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes longer.
+        PipelineError
+            Where a record failed meanwhile; the run has ended then.
+        """
+        number = self._runner.number
+        end = None if timeout is None else monotonic() + timeout
+        while self._running and self._delivery.done < number:
+            if isinstance(self._runner, StagedRunner) and self._runner.error is not None:
+                self.wait()
+            if end is not None and monotonic() >= end:
+                raise TimeoutError(f"{number - self._delivery.done} records are on their way after {timeout} s")
+            self._ended.wait(0.001)
+
+    def push(self, *values: float, timeout: float | None = None) -> NDArray[Any] | int | None:
+        """One record of the caller's, where the source is None.
+
+        Parameters
+        ----------
+        *values : float
+            The numbers of the record.
+        timeout : float, optional
+            With ``workers`` "threads" and "processes": seconds to wait for room; for ever by default.
+
+        Returns
+        -------
+        ndarray, int or None
+            Fused: the output, a read-only view of always the same memory; None where there is none.  Otherwise
+            the record's number: the output goes to the sink.
+
+        Raises
+        ------
+        PipelineError
+            With ``on_error="raise"``, where the record fails; stages are as they were before it.
+        RuntimeError
+            If the pipeline has a source, or, with workers of its own, was not started.
+        """
+        if isinstance(self._runner, FusedRunner) and not self._has_source:
+            return self._push_fused(values)
+        if self._has_source:
+            raise RuntimeError("push is for a pipeline whose source is None")
+        if not self._running:
+            raise RuntimeError("push needs a pipeline that was started")
+        assert isinstance(self._runner, StagedRunner)
+        if len(values) != self._row.shape[1]:
+            raise TypeError(f"a record has {self._row.shape[1]} numbers, not {len(values)}")
+        self._row[0] = values
+        return self._runner.push(self._row, timeout)
+
+    def _push_fused(self, values: tuple[float, ...]) -> NDArray[Any] | None:
+        runner, chain = self._runner, self._chains[0]
+        outcome = chain.push(values)
+        number = runner.number
+        runner.number += 1
+        if outcome == DATA:
+            output: NDArray[Any] = chain.output()
+            if not self._has_sink:
+                self._delivery.out += 1
+                self._delivery.done = number + 1
+            elif self._delivery.outputs(number, output.reshape(1, -1)) == 0:
+                raise PipelineError("sink", number, "it takes no more")
+            return output
+        if outcome == FAILED:
+            self._delivery.failed(number, *chain.why())
+        else:
+            self._delivery.nothing(number)
+        return None
+
+    # --- what is known ---------------------------------------------------------------------------
+
+    @property
+    def statistics(self) -> dict[str, int]:
+        """Counts since the beginning.
+
+        ``records_in`` taken from the source or pushed, ``records_out`` delivered with an output,
+        ``without_output`` (a stage had none), ``bad`` (skipped failures), ``dropped`` (by a full first queue),
+        ``restarts`` (of workers' processes).
+        """
+        staged = isinstance(self._runner, StagedRunner)
+        return {
+            "records_in": self._runner.number,
+            "records_out": self._delivery.out,
+            "without_output": self._delivery.without_output,
+            "bad": self._delivery.bad,
+            "dropped": self._runner.queues[0].dropped if staged else 0,
+            "restarts": sum(worker.restarts for worker in self._runner.workers) if staged else 0,
+        }
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not waited for or stopped."""
+        return self._running
+
+    @property
+    def latency(self) -> Any:
+        """With workers of their own: nanoseconds of each record from the source to the sink, a Histogram."""
+        if not isinstance(self._runner, StagedRunner):
+            raise AttributeError("latency is kept with workers='threads' and 'processes'")
+        return self._runner.latency
+
+    @property
+    def times(self) -> dict[str, int]:
+        """With ``timed=True``: nanoseconds that each stage took of the last record."""
+        chain = self._chains[0]
+        return dict(zip((link.name for link in chain.links), chain.times.tolist(), strict=False))
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Of the workers' processes that run."""
+        workers = self._runner.workers if isinstance(self._runner, StagedRunner) else []
+        return [worker.pid for worker in workers if worker.pid is not None]
+
+    def close(self) -> None:
+        """Stop without draining, and give queues and processes back."""
+        if isinstance(self._runner, StagedRunner):
+            if self._running:
+                self._runner.leave()
+                self._runner.join(5.0)
+                self._running = False
+            self._runner.close()
+        elif self._running:
+            self._runner.stopping.set()
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = " - ".join(link.name for chain in self._chains for link in chain.links)
+        return f"Pipeline({names}, {self._workers})"
+
+
+def _names_of(stage: Any) -> tuple[str, ...] | None:
+    """What the columns of a stage's records are called."""
+    return (*FIELDS, *stage.columns) if isinstance(stage, FeatureExtractor) else None

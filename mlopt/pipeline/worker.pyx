@@ -1,0 +1,195 @@
+"""The loop of a stage of its own: records from a queue through a chain into the next queue, without the GIL."""
+cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.string cimport memcpy
+
+import numpy as np
+
+from mlopt._kernels.core cimport current_table_nogil
+from mlopt._kernels.dispatch cimport mlopt_kernels
+from mlopt.concurrent.ring cimport *
+from mlopt.concurrent.spsc cimport SPSCQueue
+from mlopt.pipeline.chain cimport Chain
+from mlopt.pipeline.links cimport DONE, FAILED, NOTHING, Outcome
+
+from mlopt.pipeline.records import HEADER, TEXT
+
+cnp.import_array()
+
+cdef enum:
+    END = 3             # behind the outcomes, as in records.py
+    VALUES = 64         # HEADER there
+    SLICE = 50_000_000  # nanoseconds of waiting before looking around
+
+cdef struct record:  # record_type of records.py
+    int64_t number
+    int64_t time
+    int32_t status
+    int32_t stage
+    int32_t length
+
+assert HEADER == VALUES
+
+
+cdef class Worker:
+    """One group of stages between two queues.
+
+    Parameters
+    ----------
+    source, target : SPSCQueue
+        Of the bytes of records (records.py) of the chain's input and output.
+    chain : Chain
+        The stages.
+    stage : int
+        Which group it is, for failures.
+    stop : ndarray of int64, shape (1,)
+        Somebody sets it to another number than 0 where the worker is to leave after the record it is at.
+    """
+    cdef SPSCQueue source, target
+    cdef Chain chain
+    cdef int32_t stage
+    cdef cnp.ndarray stop
+    cdef int64_t *stopping
+    cdef int64_t text
+    cdef object checkpoint
+    cdef int64_t checkpoint_every
+    cdef int64_t held, consumed  # records acquired and not released; acquired since the beginning
+    cdef readonly dict errors    # number of a record -> the exception that failed it
+
+    def __init__(self, SPSCQueue source not None, SPSCQueue target not None, Chain chain not None, stage, stop):
+        self.source, self.target, self.chain, self.stage = source, target, chain, stage
+        self.stop = stop
+        self.stopping = <int64_t *>cnp.PyArray_DATA(self.stop)
+        self.text = target.shape[0] - HEADER
+        self.errors = {}
+        self.held = 0
+
+    def run(self, int64_t run, int64_t last=-1, checkpoint=None, int64_t checkpoint_every=1, idle=None):
+        """Work until the end of a run passes by, or `stop` is set.
+
+        Parameters
+        ----------
+        run : int
+            The run whose end is waited for; ends of others are passed over.
+        last : int
+            The number of the last record that a former worker published: those up to it are computed, and not published.
+        checkpoint : callable, optional
+            ``checkpoint(consumed)`` keeps the stages' state; records are released only then, every
+            `checkpoint_every` of them, and where the worker leaves.
+        idle : callable, optional
+            Called now and then while waiting; where it returns True, the worker leaves.
+
+        Returns
+        -------
+        bool
+            Whether the end came by.
+        """
+        cdef bint ended = False, leave = False
+        self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
+        self.source.claim(False)
+        self.target.claim(True)
+        self.consumed = mlopt_ring_released(self.source.ring)
+        while not ended and not leave:
+            with nogil:
+                ended = self.work(run, last)
+            leave = not ended and (self.stopping[0] != 0 or (idle is not None and idle()))
+        self.settle()
+        return ended
+
+    def last_published(self):
+        """The number of the last record that went into the target, by whoever; -1 where there was none."""
+        cdef uint64_t published = mlopt_ring_published(self.target.ring)
+        if published == 0:
+            return -1
+        return (<const record *>mlopt_ring_slot(self.target.ring, (published - 1) % self.target.ring.capacity)).number
+
+    def skip(self, int64_t consumed):
+        """Pass over the records that a checkpoint has seen, at the beginning."""
+        self.source.claim(False)
+        while mlopt_ring_released(self.source.ring) < <uint64_t>consumed:
+            if mlopt_ring_try_acquire(self.source.ring) == NULL:
+                raise RuntimeError("a checkpoint has seen more records than there are")
+            mlopt_ring_release(self.source.ring, 1)
+
+    cdef int settle(self) except -1:
+        """Lets go of what was acquired, after a checkpoint."""
+        if self.held:
+            if self.checkpoint is not None:
+                self.checkpoint(self.consumed)
+            mlopt_ring_release(self.source.ring, self.held)
+            self.held = 0
+        return 0
+
+    cdef bint settle_now(self) noexcept with gil:
+        try:
+            self.settle()
+            return True
+        except BaseException:
+            # the records are kept and the stages go on: the next checkpoint may succeed
+            return False
+
+    cdef bint work(self, int64_t run, int64_t last) noexcept nogil:
+        """Records while there are some; whether the end came by.  Returns after a while without any."""
+        cdef mlopt_ring *source = self.source.ring
+        cdef mlopt_ring *target = self.target.ring
+        cdef const mlopt_kernels *table
+        cdef const record *given
+        cdef record *made
+        cdef Outcome outcome
+        cdef int64_t waits = 0
+        while self.stopping[0] == 0:
+            given = <const record *>mlopt_ring_try_acquire(source)
+            if given == NULL:
+                if waits:
+                    return False
+                waits += 1
+                mlopt_ring_await_records(source, SLICE)
+                continue
+            waits = 0
+            table = current_table_nogil()
+            if given.number <= last and given.status != END:
+                if given.status == DONE:
+                    self.chain.run(table, <const char *>given + VALUES, NULL)
+            elif given.status != END or given.stage == run:
+                made = <record *>self.space(target)
+                if made == NULL:  # to leave while the next stage is busy: the record comes again after the next claim
+                    return False
+                memcpy(made, given, sizeof(record))
+                if given.status == DONE:
+                    outcome = self.chain.run(table, <const char *>given + VALUES, <char *>made + VALUES)
+                    made.status = outcome
+                    if outcome == FAILED:
+                        made.stage = self.stage
+                        self.explain(made, <const char *>given + VALUES)
+                elif given.status == FAILED:
+                    memcpy(<char *>made + VALUES, <const char *>given + VALUES, given.length)
+                mlopt_ring_publish(target, 1)
+            self.held += 1
+            self.consumed += 1
+            if given.status == END and given.stage == run:
+                return True
+            if self.checkpoint is None:
+                mlopt_ring_release(source, 1)
+                self.held = 0
+            elif self.held >= self.checkpoint_every:
+                self.settle_now()
+        return False
+
+    cdef void *space(self, mlopt_ring *ring) noexcept nogil:
+        """The next record to write, once there is room; NULL where the worker is to leave."""
+        cdef void *made = mlopt_ring_try_reserve(ring)
+        while made == NULL and self.stopping[0] == 0:
+            mlopt_ring_await_space(ring, SLICE)
+            made = mlopt_ring_try_reserve(ring)
+        return made
+
+    cdef void explain(self, record *made, const void *x) noexcept with gil:
+        """Writes the reason of a failure in place of the values."""
+        cdef bytes text
+        name, reason = self.chain.failure(x)
+        text = f"{name}\0{reason}".encode()[:self.text]
+        made.length = len(text)
+        memcpy(<char *>made + VALUES, <const char *>text, made.length)
+        error = self.chain.error()
+        if error is not None:
+            self.errors[made.number] = error  # taken out by who reports it
