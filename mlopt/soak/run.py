@@ -26,10 +26,13 @@ from mlopt.soak.result import LoadResult, Result
 from mlopt.soak.series import Series
 from mlopt.soak.stream import day_shapes
 from mlopt.soak.verdicts import Verdict, judge_counters, judge_handles, judge_memory
+from mlopt.targets.allocations import count_allocations_of
 
 START_SECONDS = 60.0
 STOP_SECONDS = 120.0
 SUPERVISOR = "supervisor"
+FUSED_STEP = "mlopt.soak.loads.pipelines:fused_step"
+COUNTED = 5000  # records whose allocations are counted, after as many
 GROUP_COLUMNS = ("resident", "proportional", "descriptors", "threads")
 LATENCY_COLUMNS = ("median", "p99", "p999", "max")
 
@@ -216,7 +219,20 @@ class Soak:
         segments = sorted(set(processes.segments()) - before)
         words = "none is left" if not segments else f"{len(segments)} are left: {', '.join(segments)[:500]}"
         verdicts.append(Verdict("shared memory after the stop", not segments, words, float(len(segments))))
+        if "fused" in self.settings.loads:
+            verdicts += _count_allocations()
         return verdicts
+
+
+def _count_allocations() -> list[Verdict]:
+    """Of the fused pipeline, record by record, in a process of its own; no verdict where this system cannot count."""
+    counted = count_allocations_of(FUSED_STEP, iterations=COUNTED, warm_up=COUNTED)
+    if counted.allocations is None:
+        return []
+    words = f"{counted.allocations:,} in {COUNTED:,} records (limit 0)"
+    return [
+        Verdict("allocations of the fused pipeline", counted.allocations == 0, words, counted.allocations / COUNTED)
+    ]
 
 
 def _machine() -> dict[str, Any]:

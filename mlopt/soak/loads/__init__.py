@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from mlopt.soak.loads.base import Load
 
 LOADS = {
+    "processes": "mlopt.soak.loads.pipelines:Processes",
+    "threads": "mlopt.soak.loads.pipelines:Threads",
+    "fused": "mlopt.soak.loads.pipelines:Fused",
     "queues": "mlopt.soak.loads.queues:Queues",
     "structures": "mlopt.soak.loads.structures:Structures",
     "serving": "mlopt.soak.loads.serving:Serving",
