@@ -36,6 +36,7 @@ cdef class Metric:
     cdef readonly str help
     cdef dict label_values
     cdef int describe(self, name, help, labels) except -1
+    cdef str described(self)
 
 
 cdef class Counter(Metric):

@@ -10,7 +10,6 @@ class Metric:
     help: str
     @property
     def labels(self) -> dict[str, str]: ...
-    def described(self) -> str: ...
 
 @final
 class Counter(Metric):

@@ -37,7 +37,7 @@ cdef class Metric:
         """Label names and their values; a copy."""
         return dict(self.label_values)
 
-    def described(self):
+    cdef str described(self):
         """Name and labels as Prometheus writes them: what stands in the repr."""
         labels = ", ".join(f'{label}="{value}"' for label, value in self.label_values.items())
         return self.name + ("{" + labels + "}" if labels else "")

@@ -21,6 +21,14 @@ static mlopt_cells *counter;
 static mlopt_histogram *kept, *cleared;
 static uint64_t plain[MLOPT_THREAD_INDICES];
 
+/* Memory for the counter and the histogram that is kept; a third of the chunks and shards get none. */
+static void *acquire_sometimes(size_t bytes)
+{
+    static _Atomic unsigned calls;
+    const int made = counter != NULL && kept != NULL;
+    return made && atomic_fetch_add(&calls, 1) % 3 == 0 ? NULL : mlopt_slab_acquire_zeroed(bytes);
+}
+
 static double now(void)
 {
     struct timespec time;
@@ -156,8 +164,8 @@ int main(void)
     int64_t cells[(64 - BITS) << BITS];
     mlopt_histogram_summary summary;
     mlopt_thread_index_initialise();
-    counter = mlopt_cells_new(mlopt_slab_acquire_zeroed, mlopt_slab_release);
-    kept = mlopt_histogram_new(BITS, mlopt_slab_acquire_zeroed, mlopt_slab_release);
+    counter = mlopt_cells_new(acquire_sometimes, mlopt_slab_release);
+    kept = mlopt_histogram_new(BITS, acquire_sometimes, mlopt_slab_release);
     cleared = mlopt_histogram_new(BITS, mlopt_slab_acquire_zeroed, mlopt_slab_release);
     if (pthread_create(&reader, NULL, read_often, &reads) || pthread_create(&clearer, NULL, clear_often, NULL))
         return 1;
