@@ -1,14 +1,10 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "pages.h"
 #include "slab.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
@@ -168,40 +164,10 @@ static inline uint32_t depth_of(stack *list)
 /* ---------------------------------------------------------------------------------------------- */
 /* The system */
 
-static size_t page_bytes(void)
-{
-    static _Atomic size_t known;
-    size_t page = atomic_load_explicit(&known, memory_order_relaxed);
-    if (page == 0) {
-        page = (size_t)sysconf(_SC_PAGESIZE);
-        atomic_store_explicit(&known, page, memory_order_relaxed);
-    }
-    return page;
-}
-
-/* A page for the header, then the block at a huge page's boundary. */
-static void *map_block(size_t bytes)
-{
-    const size_t page = page_bytes(), mapped = bytes + MLOPT_SLAB_HUGE + page;
-    char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED)
-        return NULL;
-    const uintptr_t lowest = (uintptr_t)start + page;
-    char *block = start + page + (-lowest & (MLOPT_SLAB_HUGE - 1));
-    if (block - page > start)
-        munmap(start, (size_t)(block - page - start));
-    if (block + bytes < start + mapped)
-        munmap(block + bytes, (size_t)(start + mapped - (block + bytes)));
-#ifdef MADV_HUGEPAGE
-    madvise(block, bytes, MADV_HUGEPAGE); /* refused where huge pages are not offered: no harm */
-#endif
-    return block;
-}
-
 static void *system_allocate(size_t bytes)
 {
     if (bytes >= MLOPT_SLAB_HUGE)
-        return map_block(bytes);
+        return mlopt_map_huge(mlopt_page_bytes(), bytes, 0); /* a page for the header */
     header *start = aligned_alloc(MLOPT_SLAB_ALIGNMENT, sizeof(header) + bytes);
     return start ? start + 1 : NULL;
 }
@@ -211,7 +177,7 @@ static void system_free(void *block, size_t bytes)
     UNPOISON(block, bytes);
     header_of(block)->magic = 0;
     if (bytes >= MLOPT_SLAB_HUGE)
-        munmap((char *)block - page_bytes(), bytes + page_bytes());
+        munmap((char *)block - mlopt_page_bytes(), bytes + mlopt_page_bytes());
     else
         free(header_of(block));
 }
