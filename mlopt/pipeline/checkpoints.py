@@ -48,7 +48,7 @@ class Checkpoint:
         """
         data = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
         if HEADER.size + len(data) > self.size:
-            raise ValueError(f"a checkpoint has {len(data)} bytes, more than the {self.size - HEADER.size} at its start")
+            raise ValueError(f"a checkpoint has {len(data)} bytes, more than the {self.size - HEADER.size} of its slot")
         newest = self._newest()
         sequence = newest[0] + 1 if newest else 1
         begin = CONTROL + sequence % 2 * self.size

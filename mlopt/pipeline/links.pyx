@@ -6,7 +6,7 @@ from libc.string cimport memcpy
 import numpy as np
 
 from mlopt._kernels.dispatch cimport mlopt_kernels
-from mlopt.features.extractor cimport MLOPT_BAR_GOOD, ON_BAD_HOLD, ON_BAD_RAISE, FeatureExtractor, mlopt_bar_fault
+from mlopt.features.extractor cimport MLOPT_BAR_GOOD, ON_BAD_HOLD, ON_BAD_RAISE, FeatureExtractor
 from mlopt.features.scaler cimport Scaler
 from mlopt.nn.bound cimport Bound
 

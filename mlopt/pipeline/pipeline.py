@@ -199,7 +199,7 @@ class Pipeline:
         self._has_source = source is not None
         self._has_sink = stages[-1] is not None
         self._thread: threading.Thread | None = None
-        self._running = False
+        self._running = self._closed = False
         self._error: BaseException | None = None
         self._ended = threading.Event()
 
@@ -238,6 +238,8 @@ class Pipeline:
         return self.statistics
 
     def _begin(self) -> None:
+        if self._closed:
+            raise RuntimeError("the pipeline was closed")
         if self._running:
             raise RuntimeError("the pipeline runs already")
         if not self._has_source and self._workers == "fused":
@@ -417,14 +419,14 @@ class Pipeline:
         ``without_output`` (a stage had none), ``bad`` (skipped failures), ``dropped`` (by a full first queue),
         ``restarts`` (of workers' processes).
         """
-        staged = isinstance(self._runner, StagedRunner)
+        staged = self._runner if isinstance(self._runner, StagedRunner) else None
         return {
             "records_in": self._runner.number,
             "records_out": self._delivery.out,
             "without_output": self._delivery.without_output,
             "bad": self._delivery.bad,
-            "dropped": self._runner.queues[0].dropped if staged else 0,
-            "restarts": sum(worker.restarts for worker in self._runner.workers) if staged else 0,
+            "dropped": staged.dropped if staged else 0,
+            "restarts": sum(worker.restarts for worker in staged.workers) if staged else 0,
         }
 
     @property
@@ -452,7 +454,10 @@ class Pipeline:
         return [worker.pid for worker in workers if worker.pid is not None]
 
     def close(self) -> None:
-        """Stop without draining, and give queues and processes back."""
+        """Stop without draining, and give queues and processes back: the pipeline cannot be started again."""
+        if self._closed:
+            return
+        self._closed = True
         if isinstance(self._runner, StagedRunner):
             if self._running:
                 self._runner.leave()

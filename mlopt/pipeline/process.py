@@ -1,4 +1,4 @@
-"""A group of stages in a process of its own: ``python -m mlopt.pipeline.process``, told over its standard input."""
+"""A group of stages in a process of its own, which runs ``main`` and is told what to do over its standard input."""
 
 from __future__ import annotations
 
@@ -66,7 +66,3 @@ def main() -> None:
     path, task = pickle.load(sys.stdin.buffer)
     sys.path[:] = path  # before the task, whose classes may lie there
     sys.exit(perform(pickle.loads(task)))
-
-
-if __name__ == "__main__":
-    main()

@@ -20,7 +20,7 @@ class Sink(Protocol):
     """Takes outputs in the order of their records' numbers; there may be gaps."""
 
     def place(self, first: int, count: int) -> Rows:
-        """Where the outputs of records `first` and following may be written: at most `count` rows, none where it is full."""
+        """Where the outputs of records from `first` on may be written: at most `count` rows, none where it is full."""
 
     def put(self, first: int, rows: Rows) -> int:
         """The outputs of records `first` and following, in what `place` gave or elsewhere; how many of them it took."""

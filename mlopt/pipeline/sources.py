@@ -99,7 +99,7 @@ class CsvSource:
 
     def __init__(self, path: str | os.PathLike[str], fields: tuple[str, ...] | None, dtype: np.dtype[Any]) -> None:
         self.path = Path(path)
-        self.file = open(self.path, newline="", encoding="utf-8-sig")
+        self.file = open(self.path, newline="", encoding="utf-8-sig")  # noqa: SIM115 (closed at its end)
         self.reader = csv.reader(self.file)
         names = next(self.reader, None)
         if names is None:
@@ -212,5 +212,5 @@ def source_of(source: Any, inputs: int | None, fields: tuple[str, ...] | None, d
             f"None, not {type(source).__name__}"
         )
     if inputs is not None and made.inputs != inputs:
-        raise ValueError(f"stages: the first stage takes {inputs} numbers, but a record of the source has {made.inputs}")
+        raise ValueError(f"stages: the first takes {inputs} numbers, but a record of the source has {made.inputs}")
     return made

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.concurrent import Histogram, SPSCQueue, now
+from mlopt.concurrent import Histogram, PeerDied, SPSCQueue, now
 from mlopt.pipeline.chain import Chain
 from mlopt.pipeline.delivery import Delivery, PipelineError
 from mlopt.pipeline.records import DATA, END, FAILED, NOTHING, record_type
@@ -69,6 +69,7 @@ class StagedRunner:
         self.stopping = threading.Event()  # the source gives no more
         self.leaving = threading.Event()  # everybody leaves, whatever is on its way
         self.error: BaseException | None = None
+        self.lost = 0
         self.pushing = threading.Lock()
         kinds = [(chain.inputs, chain.input_type) for chain in chains] + [(chains[-1].outputs, chains[-1].output_type)]
         self.queues: list[SPSCQueue] = []
@@ -126,7 +127,8 @@ class StagedRunner:
     def join(self, timeout: float | None) -> bool:
         """Wait until everybody left; whether they did in time."""
         end = None if timeout is None else time.monotonic() + timeout
-        for each in (*self.threads, *self.workers):
+        everybody: list[threading.Thread | Group] = [*self.threads, *self.workers]
+        for each in everybody:
             each.join(None if end is None else max(0.0, end - time.monotonic()))
             if each.is_alive():
                 return False
@@ -137,10 +139,18 @@ class StagedRunner:
 
     def close(self) -> None:
         """Give everything back."""
+        self.left = None
         for worker in self.workers:
             worker.close()
         for queue in self.queues:
             queue.close()
+        self.lost = self.dropped
+        self.queues.clear()  # the last reference takes the names of those that nobody has read from with it
+
+    @property
+    def dropped(self) -> int:
+        """Records that a full first queue has lost."""
+        return self.queues[0].dropped if self.queues else self.lost
 
     # --- the beginning ---------------------------------------------------------------------------
 
@@ -168,7 +178,7 @@ class StagedRunner:
         queue = self.queues[0]
         try:
             slots = queue.reserve_many(len(rows), timeout=WAIT).view(self.kinds[0])[:, 0]
-        except TimeoutError:
+        except (TimeoutError, PeerDied):  # a worker that died is replaced
             return 0
         count = len(slots)
         slots["number"] = np.arange(self.number, self.number + count)
@@ -215,7 +225,7 @@ class StagedRunner:
         while not self.leaving.is_set():
             try:
                 slot = queue.reserve(timeout=WAIT).view(self.kinds[0])
-            except TimeoutError:
+            except (TimeoutError, PeerDied):  # a worker that died is replaced
                 continue
             slot["number"], slot["time"], slot["length"] = number, now(), 0
             fill(slot)
@@ -230,7 +240,7 @@ class StagedRunner:
             if self.left is None:
                 try:
                     self.left = queue.acquire_many(BLOCK, timeout=WAIT).view(self.kinds[-1])[:, 0]
-                except TimeoutError:
+                except (TimeoutError, PeerDied):  # a worker that died is replaced
                     continue
             while self.left is not None and not self.leaving.is_set():
                 done, ended = self._deliver(self.left)

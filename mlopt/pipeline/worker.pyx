@@ -3,16 +3,14 @@ cimport numpy as cnp
 from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
-import numpy as np
-
 from mlopt._kernels.core cimport current_table_nogil
 from mlopt._kernels.dispatch cimport mlopt_kernels
 from mlopt.concurrent.ring cimport *
 from mlopt.concurrent.spsc cimport SPSCQueue
 from mlopt.pipeline.chain cimport Chain
-from mlopt.pipeline.links cimport DONE, FAILED, NOTHING, Outcome
+from mlopt.pipeline.links cimport DONE, FAILED, Outcome
 
-from mlopt.pipeline.records import HEADER, TEXT
+from mlopt.pipeline.records import HEADER
 
 cnp.import_array()
 
@@ -72,7 +70,7 @@ cdef class Worker:
         run : int
             The run whose end is waited for; ends of others are passed over.
         last : int
-            The number of the last record that a former worker published: those up to it are computed, and not published.
+            The last record that a former worker published: those up to it are computed, and not published.
         checkpoint : callable, optional
             ``checkpoint(consumed)`` keeps the stages' state; records are released only then, every
             `checkpoint_every` of them, and where the worker leaves.

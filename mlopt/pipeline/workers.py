@@ -34,7 +34,9 @@ class Group:
         self, number: int, chain: Chain, stages: list[Any], source: SPSCQueue, target: SPSCQueue, fail: Fail
     ) -> None:
         self.number, self.chain, self.stages = number, chain, stages
-        self.source, self.target, self.fail = source, target, fail
+        self.source: SPSCQueue = source
+        self.target: SPSCQueue = target
+        self.fail = fail
         self.thread: threading.Thread | None = None
         self.restarts = 0
 
@@ -79,6 +81,7 @@ class Group:
 
     def close(self) -> None:
         """Give everything back."""
+        del self.source, self.target
 
 
 class ThreadGroup(Group):
@@ -154,9 +157,12 @@ class ProcessGroup(Group):
             reached = self.source.released
             if deaths >= MOST_DEATHS:
                 name = " and ".join(link.name for link in self.chain.links)
-                raise PipelineError(name, self.source.released, f"its process ended {deaths} times (code {code}): {said}")
+                reason = f"its process ended {deaths} times (code {code}): {said}"
+                raise PipelineError(name, self.source.released, reason)
 
     def _task(self, run: int) -> bytes:
+        assert self.source.name is not None
+        assert self.target.name is not None
         task = Task(
             self.stages, self.chain.inputs, self.chain.input_type, self.chain.output_type, self.number,
             self.source.name, self.target.name, (self.size, self.checkpoint.file), self.every, run, os.getpid(),
@@ -171,7 +177,7 @@ class ProcessGroup(Group):
         """Start the process and wait for its end: its exit code, and the end of what it said."""
         with tempfile.TemporaryFile() as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlopt.pipeline.process"],
+                [sys.executable, "-c", "from mlopt.pipeline.process import main; main()"],
                 stdin=subprocess.PIPE,
                 stderr=said,
                 pass_fds=(self.checkpoint.file,),
@@ -197,3 +203,4 @@ class ProcessGroup(Group):
             process.kill()
             process.wait()
         self.checkpoint.close()
+        super().close()

@@ -75,8 +75,7 @@ def test_a_full_queue_at_the_end_makes_the_pipeline_wait():
     got = []
 
     def read():
-        for record in queue:
-            got.append(record.copy())
+        got.extend(record.copy() for record in queue)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -296,13 +295,13 @@ def test_times():
         ([None, np.negative, None], {}, "inputs must say"),
         ([None, Scaler(2), Scaler(3), None], {}, "Scaler takes 3 numbers, but what comes before gives 2"),
         ([None, Scaler(2), None], {"inputs": 3}, "inputs must be 2"),
-        ([np.zeros((4, 3)), Scaler(2), None], {}, "first stage takes 2 numbers, but a record of the source has 3"),
+        ([np.zeros((4, 3)), Scaler(2), None], {}, "the first takes 2 numbers, but a record of the source has 3"),
         ([np.zeros(4), Scaler(2), None], {}, "source must be a table"),
         ([4, Scaler(2), None], {}, "the first must be an array"),
         ([None, Scaler(2), 4], {}, "the last must be a function"),
         ([None, Scaler(2), np.zeros((4, 3))], {}, "the array at the end must be"),
         ([None, Scaler(2), SPSCQueue(3)], {}, "the queue at the end must have shape"),
-        ([SPSCQueue(3), Scaler(2), None], {}, "first stage takes 2 numbers"),
+        ([SPSCQueue(3), Scaler(2), None], {}, "the first takes 2 numbers"),
         ([None, [], None], {}, "group of stages is empty"),
         ([None, Scaler(2), None], {"workers": "many"}, "workers must be one of"),
         ([None, Scaler(2), None], {"overflow": "drop_oldest"}, "needs queues"),
