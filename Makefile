@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+SOAK_ARGS ?= --seconds 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ SOURCES := pyproject.toml meson.build meson.options README.md \
 # or the source tree would be imported in place of what was built
 export PYTHONSAFEPATH := 1
 
-.PHONY: help dev demo test test-peers test-ulp test-asan test-tsan test-emulated lint format docs bench bench-smoke clean
+.PHONY: help dev demo test test-peers test-ulp test-asan test-tsan test-emulated soak lint format docs bench bench-smoke clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -52,6 +53,9 @@ test-tsan: ## the lock-free structures under ThreadSanitizer
 test-emulated: $(VENV)/.with-test ## kernels on emulated processors without AVX-512, without AVX
 	PYTHON=$(CURDIR)/$(BIN)/python tools/test_emulated.sh $(PYTEST_ARGS)
 
+soak: $(VENV)/.with-demo ## everything at once under load for a minute; SOAK_ARGS="--hours 24" for a day
+	$(BIN)/mlopt soak --no-progress $(SOAK_ARGS)
+
 lint: $(VENV)/.with-lint ## ruff, cython-lint, clang-format, mypy
 	PATH=$(CURDIR)/$(BIN):$$PATH tools/lint.sh
 
@@ -68,4 +72,4 @@ bench-smoke: $(VENV)/.with-bench ## every benchmark imports, one of each kind ru
 	PYTHON=$(CURDIR)/$(BIN)/python tools/asv_smoke.sh
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist mlopt-report docs/_build docs/api/generated asv_bench/env asv_bench/html
+	rm -rf $(VENV) build dist mlopt-report mlopt-soak docs/_build docs/api/generated asv_bench/env asv_bench/html

@@ -13,10 +13,14 @@ from mlopt.linalg.int8 import matmul_int8
 from mlopt.linalg.matmul import matmul
 from mlopt.linalg.vectors import axpy, dot
 from mlopt.memory import (
+    ArrayPool,
     aligned_allocations,
+    batch_pool,
     byte_align,
     empty_aligned,
+    feature_pool,
     is_byte_aligned,
+    matrix_pool,
     ones_aligned,
     zeros_aligned,
 )
@@ -58,12 +62,14 @@ else:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArrayPool",
     "QuantizedArray",
     "add",
     "aligned_allocations",
     "argmax",
     "available_tiers",
     "axpy",
+    "batch_pool",
     "byte_align",
     "concurrent",
     "config_info",
@@ -75,6 +81,7 @@ __all__ = [
     "empty_aligned",
     "erf",
     "exp",
+    "feature_pool",
     "features",
     "flags",
     "fma",
@@ -88,6 +95,7 @@ __all__ = [
     "logsumexp",
     "matmul",
     "matmul_int8",
+    "matrix_pool",
     "max",
     "mean",
     "memory",

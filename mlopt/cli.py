@@ -31,6 +31,7 @@ COMMANDS = {
     "rates": Command("mlopt.targets.rates_command", "measure rates over sizes, shapes and libraries", "targets"),
     "info": Command("mlopt.info", "what was built, and what this machine runs of it"),
     "quantize": Command("mlopt.quantization.command", "quantise a model to 8-bit integers, with a comparison", "onnx"),
+    "soak": Command("mlopt.soak.command", "the library under load for hours: memory, errors, every record", "demo"),
     "verify": Command("mlopt.verify", "compare every kernel on every tier with the reference kernels"),
 }
 

@@ -32,11 +32,11 @@ def refused(*arguments, **environment):
 def test_help_names_every_command():
     code, out, err = call("--help")
     assert (code, err) == (0, "")
-    for command in ("demo", "targets", "rates", "info", "quantize", "verify"):
+    for command in ("demo", "targets", "rates", "info", "quantize", "soak", "verify"):
         assert f"\n    {command} " in out
 
 
-@pytest.mark.parametrize("command", ["demo", "rates", "info", "quantize", "verify"])
+@pytest.mark.parametrize("command", ["demo", "rates", "info", "quantize", "soak", "verify"])
 def test_help_of_a_command(command):
     code, out, err = call(command, "--help")
     assert (code, err) == (0, "")

@@ -12,6 +12,8 @@ pytest.importorskip("setuptools")
 MODULE = """\
 # cython: language_level=3
 cimport mlopt
+from mlopt.concurrent.counters cimport Counter, Gauge
+from mlopt.concurrent.histogram cimport Histogram, mlopt_clock_now
 
 def double_precision(const double[::1] x, double[::1] y, const double[:, :] a, double[:, :] b, double[:, :] out):
     cdef double total
@@ -27,6 +29,17 @@ def strided(double[:] x, double[:] y):
         total = mlopt.dot(x, y)
         mlopt.axpy(2.0, x, y)
     return total
+
+def count(Counter records, Gauge depth, Histogram latency):
+    cdef long long start = mlopt_clock_now()
+    with nogil:
+        for _ in range(100):
+            records.add(2)
+            depth.change(0.5)
+            latency.record_value(-3)
+            start = latency.record_time_since(start)
+        depth.store(depth.load() + 1)
+    return records.total(), start
 
 def different(float[::1] x, double[::1] y):
     with nogil:
@@ -89,6 +102,10 @@ except TypeError as error:
     assert "one element type" in str(error)
 else:
     raise AssertionError("no error")
+records, depth, latency = mlopt.concurrent.Counter(), mlopt.concurrent.Gauge(), mlopt.concurrent.Histogram()
+total, end = mine.count(records, depth, latency)
+assert (total, records.value, depth.value, latency.count, latency.min) == (200, 200, 51.0, 200, 0)
+assert 0 < end <= mlopt.concurrent.now()
 print("checked")
 """
 

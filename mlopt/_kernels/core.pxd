@@ -1,4 +1,6 @@
 # What other Cython modules cimport from the module that owns the kernel tables.
+from libc.stdint cimport uint32_t, uint64_t
+
 from mlopt._kernels.dispatch cimport mlopt_choice, mlopt_gemm_blocks, mlopt_kernel_info, mlopt_kernels
 from mlopt._kernels.slab cimport mlopt_slab_statistics
 
@@ -25,6 +27,7 @@ cdef void slab_release(void *block) noexcept nogil
 cdef size_t slab_usable(void *block) noexcept nogil
 cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil
 cdef size_t slab_trim() noexcept nogil
+cdef uint64_t slab_fail_every(uint32_t period) noexcept nogil
 
 # gemm: the table for the calling context where the GIL is not held; takes it only where use_isa was ever entered.
 cdef const mlopt_kernels *current_table_nogil() noexcept nogil

@@ -28,6 +28,7 @@ from mlopt._kernels.dispatch cimport (
 from mlopt._kernels.slab cimport (
     mlopt_slab_acquire,
     mlopt_slab_acquire_zeroed,
+    mlopt_slab_fail_every,
     mlopt_slab_release,
     mlopt_slab_statistics,
     mlopt_slab_stats,
@@ -123,6 +124,10 @@ cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil:
 
 cdef size_t slab_trim() noexcept nogil:
     return mlopt_slab_trim()
+
+
+cdef uint64_t slab_fail_every(uint32_t period) noexcept nogil:
+    return mlopt_slab_fail_every(period)
 
 
 class use_isa(ContextDecorator):

@@ -1,5 +1,5 @@
 # The C side of the slab pool, declared for Cython; modules other than core call it through core.pxd.
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 
 cdef extern from "memory/slab.h" nogil:
@@ -19,3 +19,4 @@ cdef extern from "memory/slab.h" nogil:
     size_t mlopt_slab_usable(void *block)
     void mlopt_slab_stats(mlopt_slab_statistics *statistics)
     size_t mlopt_slab_trim()
+    uint64_t mlopt_slab_fail_every(uint32_t period)

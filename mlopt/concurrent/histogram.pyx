@@ -6,11 +6,15 @@ import numpy as np
 
 cimport numpy as cnp
 
+from mlopt._kernels.core cimport slab_acquire_zeroed, slab_release
+from mlopt.concurrent.counters cimport thread_index
+
 from mlopt.memory import empty_aligned
 
 cnp.import_array()
 
 SCHEMA = "mlopt.Histogram/1"
+cdef object ONE = 1
 
 
 def now():
@@ -37,15 +41,16 @@ def now():
 cdef class Histogram:
     """Counts of non-negative whole numbers, such as latencies in nanoseconds, in log-linear cells.
 
-    Memory is taken once and does not grow with the number or the range of values: every octave is
-    cut into ``2**bits`` cells of equal width.  Recording is constant work and allocates nothing.
+    Memory does not grow with the number or the range of values: every octave is cut into ``2**bits`` cells
+    of equal width.  Recording is constant work.  Any number of threads record without waiting for each other, each
+    into cells of its own; what is read is the sum over the threads.
 
     Parameters
     ----------
     bits : int, default 7
         Binary digits that are kept, from 1 to 12.  Values below ``2**(bits + 1)`` are kept exactly, larger
         ones to a relative error of at most ``2**-(bits + 1)`` (0.4 % for 7), with
-        ``(64 - bits) * 2**bits`` cells of 8 bytes.
+        ``(64 - bits) * 2**bits`` cells of 8 bytes (58 KB for 7) for the histogram and for each thread that records.
 
     Raises
     ------
@@ -54,7 +59,15 @@ cdef class Histogram:
 
     Notes
     -----
-    One thread records at a time.
+    Recording is wait-free, with or without the GIL, but for a thread's first value: it takes the thread's cells
+    from the slab pool (lock-free).  Threads beyond 256 at a time, and those for which there was no memory, share
+    cells, by atomic additions.  Recording allocates nothing otherwise.  From Cython, ``record_value(value)`` and
+    ``record_time_since(start)`` need no GIL.
+
+    What is read has everything that was recorded before, and any part of what is recorded meanwhile; `snapshot`
+    gives a copy whose quantiles, cells and count belong together.
+
+    The cells are laid out as in HdrHistogram (G. Tene).
 
     Examples
     --------
@@ -71,10 +84,20 @@ cdef class Histogram:
     def __cinit__(self, int bits=7):
         if not MLOPT_HISTOGRAM_MIN_BITS <= bits <= MLOPT_HISTOGRAM_MAX_BITS:
             raise ValueError(f"bits must be from {MLOPT_HISTOGRAM_MIN_BITS} to {MLOPT_HISTOGRAM_MAX_BITS}, not {bits}")
-        self.data.bits = bits
-        self.storage = empty_aligned(mlopt_histogram_cell_count(bits), np.int64)
-        self.data.cells = <int64_t *>cnp.PyArray_DATA(<cnp.ndarray>self.storage)
-        mlopt_histogram_clear(&self.data)
+        self.data = mlopt_histogram_new(bits, slab_acquire_zeroed, slab_release)
+        if self.data == NULL:
+            raise MemoryError(f"no memory for a histogram of {mlopt_histogram_cell_count(bits)} cells")
+
+    def __dealloc__(self):
+        mlopt_histogram_delete(self.data)
+
+    cdef void record_value(self, int64_t value) noexcept nogil:
+        mlopt_histogram_record(self.data, thread_index(), value if value > 0 else 0, 1)
+
+    cdef int64_t record_time_since(self, int64_t start) noexcept nogil:
+        cdef int64_t time = mlopt_clock_now()
+        mlopt_histogram_record(self.data, thread_index(), time - start if time > start else 0, 1)
+        return time
 
     def record(self, value, count=1):
         """Count a value, `count` times.
@@ -93,12 +116,13 @@ cdef class Histogram:
         ValueError
             If `value` is negative or `count` not positive; nothing is recorded.
         """
-        cdef int64_t number = PyNumber_Index(value), repeated = PyNumber_Index(count)
+        # the default is recognised by identity, which saves a conversion a call
+        cdef int64_t number = PyNumber_Index(value), repeated = 1 if count is ONE else PyNumber_Index(count)
         if number < 0:
             raise ValueError(f"value must be at least 0, not {value}")
         if repeated < 1:
             raise ValueError(f"count must be at least 1, not {count}")
-        mlopt_histogram_record(&self.data, number, repeated)
+        mlopt_histogram_record(self.data, thread_index(), number, repeated)
 
     def record_since(self, int64_t start):
         """Count the nanoseconds since `start`, a result of :func:`now`, and return the time now.
@@ -119,7 +143,7 @@ cdef class Histogram:
         (1, 1)
         """
         cdef int64_t time = mlopt_clock_now()
-        mlopt_histogram_record(&self.data, time - start if time > start else 0, 1)
+        mlopt_histogram_record(self.data, thread_index(), time - start if time > start else 0, 1)
         return time
 
     def record_all(self, const int64_t[:] values):
@@ -131,11 +155,12 @@ cdef class Histogram:
             If one of `values` is negative; nothing is recorded.
         """
         cdef Py_ssize_t i
+        cdef unsigned index = thread_index()
         for i in range(values.shape[0]):
             if values[i] < 0:
                 raise ValueError(f"values must be at least 0, but values[{i}] is {values[i]}")
         for i in range(values.shape[0]):
-            mlopt_histogram_record(&self.data, values[i], 1)
+            mlopt_histogram_record(self.data, index, values[i], 1)
 
     def quantile(self, double q):
         """The value below or at which a share `q` of the values lies.
@@ -156,20 +181,25 @@ cdef class Histogram:
         ValueError
             If `q` is out of range or nothing was recorded.
         """
+        cdef mlopt_histogram_summary summary
+        cdef cnp.ndarray cells
         cdef int64_t rank, start, width
         cdef double middle
         if not 0 <= q <= 1:
             raise ValueError(f"q must be from 0 to 1, not {q}")
-        if self.data.count == 0:
+        cells = self.read(&summary)
+        if summary.count == 0:
             raise ValueError("quantile of a histogram without values")
-        rank = <int64_t>ceil(q * self.data.count)
+        rank = <int64_t>ceil(q * summary.count)
         if rank <= 1:
-            return float(self.data.smallest)
-        if rank >= self.data.count:
-            return float(self.data.largest)
-        start = mlopt_histogram_cell_start(self.data.bits, mlopt_histogram_cell_at(&self.data, rank), &width)
+            return float(summary.smallest)
+        if rank >= summary.count:
+            return float(summary.largest)
+        start = mlopt_histogram_cell_start(
+            self.data.bits, mlopt_histogram_cell_at(<const int64_t *>cnp.PyArray_DATA(cells), rank), &width
+        )
         middle = start + 0.5 * (width - 1)
-        return min(max(middle, <double>self.data.smallest), <double>self.data.largest)
+        return min(max(middle, <double>summary.smallest), <double>summary.largest)
 
     @property
     def bits(self):
@@ -184,29 +214,55 @@ cdef class Histogram:
     @property
     def count(self):
         """How many values were recorded."""
-        return self.data.count
+        cdef mlopt_histogram_summary summary
+        mlopt_histogram_summarise(self.data, &summary)
+        return summary.count
 
     @property
     def min(self):
         """The smallest value, exactly; ValueError where there is none."""
-        self.require_values("min")
-        return self.data.smallest
+        return self.summary_of_values("min").smallest
 
     @property
     def max(self):
         """The largest value, exactly; ValueError where there is none."""
-        self.require_values("max")
-        return self.data.largest
+        return self.summary_of_values("max").largest
+
+    @property
+    def total(self):
+        """The sum of the values themselves, not of their cells, as a float."""
+        cdef mlopt_histogram_summary summary
+        mlopt_histogram_summarise(self.data, &summary)
+        return summary.total
 
     @property
     def mean(self):
         """The mean of the values themselves, not of their cells; ValueError where there is none."""
-        self.require_values("mean")
-        return self.data.total / self.data.count
+        cdef mlopt_histogram_summary summary = self.summary_of_values("mean")
+        return summary.total / summary.count
 
-    cdef int require_values(self, str what) except -1:
-        if self.data.count == 0:
+    cdef mlopt_histogram_summary summary_of_values(self, str what) except *:
+        cdef mlopt_histogram_summary summary
+        mlopt_histogram_summarise(self.data, &summary)
+        if summary.count == 0:
             raise ValueError(f"{what} of a histogram without values")
+        return summary
+
+    cdef object read(self, mlopt_histogram_summary *summary):
+        """All cells, added up over the threads, and what goes with them."""
+        cells = empty_aligned(mlopt_histogram_cell_count(self.data.bits), np.int64)
+        mlopt_histogram_read(self.data, <int64_t *>cnp.PyArray_DATA(<cnp.ndarray>cells), summary)
+        return cells
+
+    cdef int add_cells(self, cells, counts, mlopt_histogram_summary *summary) except -1:
+        """Count what another histogram counted, into the cells of this thread."""
+        cdef const int64_t[:] cell = cells, count = counts
+        cdef double total = summary.total  # goes with the first cell
+        cdef unsigned index = thread_index()
+        cdef Py_ssize_t i
+        for i in range(cell.shape[0]):
+            mlopt_histogram_add(self.data, index, cell[i], summary.smallest, summary.largest, total, count[i])
+            total = 0
         return 0
 
     def cells(self):
@@ -217,12 +273,14 @@ cdef class Histogram:
         start, width, count : ndarray of int64
             Cell ``i`` counts the values from ``start[i]`` to ``start[i] + width[i] - 1``.
         """
-        cdef cnp.ndarray[int64_t] filled = np.flatnonzero(self.storage).astype(np.int64)
+        cdef mlopt_histogram_summary summary
+        counts = self.read(&summary)
+        cdef cnp.ndarray[int64_t] filled = np.flatnonzero(counts).astype(np.int64)
         cdef cnp.ndarray[int64_t] starts = np.empty_like(filled), widths = np.empty_like(filled)
         cdef Py_ssize_t i
         for i in range(filled.shape[0]):
             starts[i] = mlopt_histogram_cell_start(self.data.bits, filled[i], &widths[i])
-        return starts, widths, self.storage[filled]
+        return starts, widths, counts[filled]
 
     def merge(self, Histogram other not None):
         """Add the counts of another histogram with the same `bits`.
@@ -232,30 +290,54 @@ cdef class Histogram:
         ValueError
             If `other` has other `bits`.
         """
+        cdef mlopt_histogram_summary summary
         if other.data.bits != self.data.bits:
             raise ValueError(f"other must have bits={self.data.bits}, not {other.data.bits}")
-        self.storage += other.storage
-        self.data.count += other.data.count
-        self.data.total += other.data.total
-        self.data.smallest = min(self.data.smallest, other.data.smallest)
-        self.data.largest = max(self.data.largest, other.data.largest)
+        counts = other.read(&summary)
+        filled = np.flatnonzero(counts).astype(np.int64)
+        self.add_cells(filled, counts[filled], &summary)
+
+    def snapshot(self):
+        """A copy of what is recorded now.
+
+        Other threads may go on recording into this one; the copy does not change, so that its count, cells and
+        quantiles belong together.
+
+        Examples
+        --------
+        >>> from mlopt.concurrent import Histogram
+        >>> latency = Histogram()
+        >>> latency.record(310)
+        >>> before = latency.snapshot()
+        >>> latency.record(290)
+        >>> before.count, latency.count
+        (1, 2)
+        """
+        copy = Histogram(self.data.bits)
+        copy.merge(self)
+        return copy
 
     def clear(self):
-        """Forget every value; keep the memory."""
-        mlopt_histogram_clear(&self.data)
+        """Forget every value; keep the memory.
+
+        Other threads may record meanwhile: each of their values is forgotten or counted.
+        """
+        mlopt_histogram_clear(self.data, thread_index())
 
     def to_dict(self):
         """Everything the histogram knows, ready for :mod:`json`; empty cells are left out."""
-        filled = np.flatnonzero(self.storage)
+        cdef mlopt_histogram_summary summary
+        counts = self.read(&summary)
+        filled = np.flatnonzero(counts)
         return {
             "schema": SCHEMA,
             "bits": self.data.bits,
-            "count": self.data.count,
-            "min": self.data.smallest if self.data.count else None,
-            "max": self.data.largest if self.data.count else None,
-            "total": self.data.total,
+            "count": summary.count,
+            "min": summary.smallest if summary.count else None,
+            "max": summary.largest if summary.count else None,
+            "total": summary.total,
             "cells": filled.tolist(),
-            "counts": self.storage[filled].tolist(),
+            "counts": counts[filled].tolist(),
         }
 
     @staticmethod
@@ -280,30 +362,29 @@ cdef class Histogram:
         return histogram
 
     cdef int restore(self, cells, counts, int64_t count, smallest, largest, double total) except -1:
+        cdef mlopt_histogram_summary summary
+        cdef Py_ssize_t cell_count = mlopt_histogram_cell_count(self.data.bits)
         if cells.shape != counts.shape or cells.ndim != 1 or (counts < 1).any() or counts.sum() != count:
             raise ValueError("state's cells and counts must be of one length, the counts positive with sum `count`")
         if count == 0:
             return 0
-        if cells.min() < 0 or cells.max() >= len(self.storage) or len(np.unique(cells)) != len(cells):
-            raise ValueError(f"state's cells must be distinct and from 0 to {len(self.storage) - 1}")
+        if cells.min() < 0 or cells.max() >= cell_count or len(np.unique(cells)) != len(cells):
+            raise ValueError(f"state's cells must be distinct and from 0 to {cell_count - 1}")
         if smallest < 0 or (mlopt_histogram_cell_of(self.data.bits, smallest) != <size_t>cells.min()
                             or mlopt_histogram_cell_of(self.data.bits, largest) != <size_t>cells.max()):
             raise ValueError("state's min and max must lie in its first and last cell")
-        self.storage[cells] = counts
-        self.data.count = count
-        self.data.total = total
-        self.data.smallest = smallest
-        self.data.largest = largest
-        return 0
+        summary.count, summary.smallest, summary.largest, summary.total = count, smallest, largest, total
+        return self.add_cells(cells, counts, &summary)
 
     def __reduce__(self):
         return Histogram.from_dict, (self.to_dict(),)
 
     def __repr__(self):
-        if self.data.count == 0:
+        copy = self.snapshot()
+        if copy.count == 0:
             return f"Histogram(bits={self.data.bits}, empty)"
-        return (f"Histogram(bits={self.data.bits}, count={self.data.count}, median={self.quantile(0.5):g}, "
-                f"p99={self.quantile(0.99):g}, max={self.data.largest})")
+        return (f"Histogram(bits={self.data.bits}, count={copy.count}, median={copy.quantile(0.5):g}, "
+                f"p99={copy.quantile(0.99):g}, max={copy.max})")
 
 
 __all__ = ["Histogram", "now"]

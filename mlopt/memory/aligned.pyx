@@ -118,11 +118,9 @@ cdef size_t parse_align(object align, cnp.dtype dtype) except 0:
     return <size_t>bytes
 
 
-cdef cnp.ndarray make(object shape, object dtype, object align, bint pad_rows, bint zeroed):
-    cdef cnp.npy_intp dims[MAX_DIMS]
+cdef cnp.dtype parse_layout(object shape, object dtype, cnp.npy_intp *dims, int *ndim):
     cdef PyObject *converted = NULL
     cdef cnp.dtype descr
-    cdef int ndim
     PyArray_DescrConverter(dtype, &converted)
     descr = <cnp.dtype>converted
     Py_DECREF(descr)  # the converter's reference
@@ -131,10 +129,17 @@ cdef cnp.ndarray make(object shape, object dtype, object align, bint pad_rows, b
     if PyDataType_HASSUBARRAY(descr):
         base, inner = descr.subdtype
         shape = ((shape,) if PyIndex_Check(shape) else tuple(shape)) + inner
-        return make(shape, base, align, pad_rows, zeroed)
+        return parse_layout(shape, base, dims, ndim)
     if descr.itemsize == 0:
         raise TypeError(f"dtype {descr!r} has no size")
-    ndim = parse_shape(shape, dims)
+    ndim[0] = parse_shape(shape, dims)
+    return descr
+
+
+cdef cnp.ndarray make(object shape, object dtype, object align, bint pad_rows, bint zeroed):
+    cdef cnp.npy_intp dims[MAX_DIMS]
+    cdef int ndim = 0
+    cdef cnp.dtype descr = parse_layout(shape, dtype, dims, &ndim)
     return aligned_array_of(ndim, dims, descr, parse_align(align, descr), pad_rows, zeroed)
 
 

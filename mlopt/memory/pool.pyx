@@ -1,4 +1,6 @@
 """The slab pool seen from Python: blocks, statistics, trimming."""
+from operator import index
+
 cimport cython
 from libc.stdint cimport uintptr_t
 from libc.string cimport memset
@@ -6,6 +8,7 @@ from libc.string cimport memset
 from mlopt._kernels.core cimport (
     slab_acquire,
     slab_acquire_zeroed,
+    slab_fail_every,
     slab_release,
     slab_statistics,
     slab_trim,
@@ -132,6 +135,48 @@ def time_acquire_release(size_t nbytes, size_t calls=100_000):
     return 1e9 * start / calls
 
 
+def fail_every(period):
+    """Refuse every `period`-th block that the slab pool has to take from the system, as if there were no memory.
+
+    What the pool serves from its cache is not counted.  For tests: callers can be shown to survive it.
+
+    Parameters
+    ----------
+    period : int
+        1 refuses every block, 0 none.
+
+    Returns
+    -------
+    int
+        How many were refused since the call before.
+
+    Raises
+    ------
+    ValueError
+        If `period` is negative or above ``2**32 - 1``.
+
+    Examples
+    --------
+    >>> import mlopt
+    >>> from mlopt.memory.pool import fail_every
+    >>> _ = mlopt.memory.trim()
+    >>> _ = fail_every(1)
+    >>> try:
+    ...     x = mlopt.empty_aligned(1000)
+    ... except MemoryError as error:
+    ...     print(error)
+    ... finally:
+    ...     refused = fail_every(0)
+    no memory for a block of 8000 bytes
+    >>> refused
+    1
+    """
+    number = index(period)
+    if not 0 <= number < 1 << 32:
+        raise ValueError(f"period must be from 0 to {(1 << 32) - 1}, not {period}")
+    return slab_fail_every(number)
+
+
 def release_twice():
     """Break the pool's rules: ends the process.  For tests."""
     cdef void *block = slab_acquire(64)
@@ -146,4 +191,4 @@ def release_foreign():
     slab_release(&bytes[128])
 
 
-__all__ = ["Block", "acquire", "pool_statistics", "time_acquire_release", "trim"]
+__all__ = ["Block", "acquire", "fail_every", "pool_statistics", "time_acquire_release", "trim"]

@@ -475,6 +475,14 @@ TARGETS = (
         (higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),),
     ),
     Target(
+        "counter_increment",
+        "counting, with any number of threads",
+        "one Counter.add(1) without the GIL, a call from Cython each; beside increment() from Python",
+        ALGORITHMS,
+        (lower("goal", "≤ 5 ns", 5e-9, scale=L1),),
+        "counters",
+    ),
+    Target(
         "overall",
         "the whole loop per bar",
         "features, inference, gradient, update of an MLP features-50-10, one real bar after another, against the "
@@ -488,7 +496,18 @@ TARGETS = (
     ),
     Target("gpu_parity", "batch size up to which a core beats a GPU", "MLP 100-50-10, latency from Python", ALGORITHMS),
     Target("pgo", "the pipeline rebuilt with its own profile", "measured and reported as it is", ALGORITHMS),
-    Target("soak", "the pipeline for 24 h", "resident memory, errors, latency histogram", ALGORITHMS),
+    Target(
+        "soak",
+        "everything at once under load",
+        "mlopt soak for 10 s: pipelines with killed workers, queues, pools, maps, refused allocations; every record "
+        "accounted for, resident memory sampled",
+        ALGORITHMS,
+        (
+            lower("goal", "0 errors", 0.0, "faults"),
+            lower("goal", "every check holds", 0.0, "not_held"),
+        ),
+        "soak",
+    ),
 )
 
 

@@ -28,6 +28,7 @@ PEERS = {
     "sklearn": ("scikit-learn", "scikit-learn"),
     "sparse_dot_mkl": ("MKL", "mkl"),
     "fbpca": ("fbpca", "fbpca"),
+    "prometheus_client": ("prometheus-client", "prometheus-client"),
 }
 
 # Tell OpenBLAS to run other kernels than it would choose: comparisons would be with a lamed peer.

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlopt.concurrent import Histogram, now
+from mlopt.targets.counter_loops import time_histogram_record
 
 values_of_any_size = st.lists(
     st.integers(0, 62).flatmap(lambda power: st.integers(0, 2**power)) | st.integers(0, 2**63 - 1), min_size=1
@@ -154,3 +155,86 @@ def test_recording_allocates_nothing():
     finally:
         tracemalloc.stop()
     assert after - before < 200  # the loop's own two numbers
+
+
+def test_threads_lose_nothing(run_threads):
+    histogram, counted_at_once = Histogram(3), 20_000
+
+    def work(first):
+        for value in range(first, 2000, 4):
+            histogram.record(value, 2)
+        time_histogram_record(histogram, counted_at_once)  # without the GIL
+
+    run_threads(*[lambda first=first: work(first) for first in range(4)])
+    wanted = Histogram(3)
+    for value in range(2000):
+        wanted.record(value, 2)
+    for i in range(64):
+        wanted.record(1000 + i, 4 * (counted_at_once // 64 + (i < counted_at_once % 64)))
+    assert histogram.to_dict() == wanted.to_dict()
+    assert (histogram.count, histogram.min, histogram.max) == (4000 + 4 * counted_at_once, 0, 1999)
+    assert histogram.total == wanted.total
+
+
+def test_readers_see_whole_histograms_that_grow(run_threads):
+    histogram, per_thread = Histogram(), 1_000_000
+
+    def record():
+        time_histogram_record(histogram, per_thread)
+
+    def read():
+        last = 0
+        while last < 2 * per_thread:
+            state = histogram.to_dict()
+            assert state["count"] == sum(state["counts"]) >= last
+            last = state["count"]
+            if last:
+                assert 1000 <= state["min"] <= state["max"] < 1064
+                assert 1000 * last <= state["total"] <= 1064 * 2 * per_thread
+                assert 1000 <= histogram.quantile(0.5) < 1064
+                assert Histogram.from_dict(state).count == last
+
+    run_threads(record, record, read)
+    assert histogram.count == 2 * per_thread
+
+
+def test_clearing_while_others_record(run_threads):
+    histogram, per_thread, rounds = Histogram(), 200_000, 50
+    cleared = 0
+
+    def record():
+        for _ in range(5):
+            time_histogram_record(histogram, per_thread // 5)
+
+    def clear():
+        nonlocal cleared
+        for _ in range(rounds):
+            state = histogram.snapshot()
+            assert state.count <= 2 * per_thread
+            if state.count:
+                assert state.total >= 1000 * state.count
+                assert 1000 <= state.min <= state.max < 1064
+            histogram.clear()
+            cleared += 1
+
+    run_threads(record, record, clear)
+    assert cleared == rounds
+    histogram.clear()
+    assert histogram.to_dict() == Histogram().to_dict()
+    run_threads(record)
+    assert histogram.count == per_thread
+
+
+def test_threads_that_are_gone_are_merged_and_copied(run_threads):
+    values = [3, 70_000, 5, 2**62, 11]
+    histogram, other = Histogram(), Histogram()
+    run_threads(*[lambda value=value: histogram.record(value) for value in values])
+    run_threads(*[lambda value=value: other.record(value, 10) for value in values])
+    copy = histogram.snapshot()
+    assert copy.to_dict() == histogram.to_dict() == filled(values).to_dict()
+    histogram.merge(other)
+    assert histogram.count == 11 * len(values)
+    assert copy.count == len(values)
+    histogram.merge(histogram)
+    assert histogram.count == 22 * len(values)
+    assert (histogram.min, histogram.max) == (3, 2**62)

@@ -227,3 +227,37 @@ print("done")
 """)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "done\n"
+
+
+@pytest.mark.parametrize("period", [1, 2, 5])
+def test_blocks_are_refused_on_request(period):
+    pool.trim()
+    before = pool.pool_statistics()
+    refused = 0
+    pool.fail_every(period)
+    try:
+        blocks = []
+        for _ in range(10):
+            try:
+                blocks.append(pool.acquire(777))
+            except MemoryError:
+                refused += 1
+        assert refused == 10 // period
+        blocks.clear()
+        if period > 1:
+            blocks.append(pool.acquire(777))  # from the cache: not counted, never refused
+            assert pool.pool_statistics()["hits"] == before["hits"] + 1
+    finally:
+        assert pool.fail_every(0) == refused
+    blocks.clear()
+    after = pool.pool_statistics()
+    assert after["misses"] == before["misses"] + 10 - refused
+    assert after["blocks_in_use"] == before["blocks_in_use"]
+    assert pool.fail_every(0) == 0
+    pool.acquire(100_000)
+
+
+@pytest.mark.parametrize("period", [-1, 1 << 32])
+def test_period_of_failures_is_checked(period):
+    with pytest.raises(ValueError, match="period"):
+        pool.fail_every(period)

@@ -1,14 +1,10 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
+#include "pages.h"
 #include "slab.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
@@ -69,6 +65,9 @@ static _Atomic uint32_t record_count = 1; /* number 0 stands for none */
 /* Touched only where the system is called, or by large blocks. */
 static _Atomic size_t bytes_reserved, bytes_peak, large_bytes_cached;
 static _Atomic uint64_t misses, returned;
+/* Failures on purpose: nothing is ordered by them. */
+static _Atomic uint32_t failure_period; /* 0: none */
+static _Atomic uint64_t failure_candidates, failures;
 /* Acquisitions of large blocks so far, and their number when each class was last asked for: nothing is ordered by them.
  */
 static _Atomic uint32_t large_acquisitions, last_acquired[CLASS_COUNT];
@@ -165,40 +164,10 @@ static inline uint32_t depth_of(stack *list)
 /* ---------------------------------------------------------------------------------------------- */
 /* The system */
 
-static size_t page_bytes(void)
-{
-    static _Atomic size_t known;
-    size_t page = atomic_load_explicit(&known, memory_order_relaxed);
-    if (page == 0) {
-        page = (size_t)sysconf(_SC_PAGESIZE);
-        atomic_store_explicit(&known, page, memory_order_relaxed);
-    }
-    return page;
-}
-
-/* A page for the header, then the block at a huge page's boundary. */
-static void *map_block(size_t bytes)
-{
-    const size_t page = page_bytes(), mapped = bytes + MLOPT_SLAB_HUGE + page;
-    char *start = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (start == MAP_FAILED)
-        return NULL;
-    const uintptr_t lowest = (uintptr_t)start + page;
-    char *block = start + page + (-lowest & (MLOPT_SLAB_HUGE - 1));
-    if (block - page > start)
-        munmap(start, (size_t)(block - page - start));
-    if (block + bytes < start + mapped)
-        munmap(block + bytes, (size_t)(start + mapped - (block + bytes)));
-#ifdef MADV_HUGEPAGE
-    madvise(block, bytes, MADV_HUGEPAGE); /* refused where huge pages are not offered: no harm */
-#endif
-    return block;
-}
-
 static void *system_allocate(size_t bytes)
 {
     if (bytes >= MLOPT_SLAB_HUGE)
-        return map_block(bytes);
+        return mlopt_map_huge(mlopt_page_bytes(), bytes, 0); /* a page for the header */
     header *start = aligned_alloc(MLOPT_SLAB_ALIGNMENT, sizeof(header) + bytes);
     return start ? start + 1 : NULL;
 }
@@ -208,7 +177,7 @@ static void system_free(void *block, size_t bytes)
     UNPOISON(block, bytes);
     header_of(block)->magic = 0;
     if (bytes >= MLOPT_SLAB_HUGE)
-        munmap((char *)block - page_bytes(), bytes + page_bytes());
+        munmap((char *)block - mlopt_page_bytes(), bytes + mlopt_page_bytes());
     else
         free(header_of(block));
 }
@@ -251,9 +220,23 @@ static void detach(uint32_t number, record *one, size_t bytes)
     push(&free_records, number, one);
 }
 
+/* Whether this block is one to be refused on purpose. */
+static int refused(void)
+{
+    const uint32_t period = atomic_load_explicit(&failure_period, memory_order_relaxed);
+    if (LIKELY(period == 0))
+        return 0;
+    if ((atomic_fetch_add_explicit(&failure_candidates, 1, memory_order_relaxed) + 1) % period)
+        return 0;
+    atomic_fetch_add_explicit(&failures, 1, memory_order_relaxed);
+    return 1;
+}
+
 /* A record with a fresh block of the class; 0 when there is no memory. */
 static __attribute__((noinline)) uint32_t attach(unsigned size_class)
 {
+    if (refused())
+        return 0;
     const size_t bytes = class_bytes(size_class);
     const uint32_t number = new_record();
     if (number == 0)
@@ -432,4 +415,11 @@ void mlopt_slab_stats(mlopt_slab_statistics *statistics)
     statistics->hits = acquisitions > statistics->misses ? acquisitions - statistics->misses : 0;
     statistics->returned = atomic_load_explicit(&returned, memory_order_relaxed);
     statistics->bytes_peak = atomic_load_explicit(&bytes_peak, memory_order_relaxed);
+}
+
+uint64_t mlopt_slab_fail_every(uint32_t period)
+{
+    atomic_store_explicit(&failure_period, period, memory_order_relaxed);
+    atomic_store_explicit(&failure_candidates, 0, memory_order_relaxed);
+    return atomic_exchange_explicit(&failures, 0, memory_order_relaxed);
 }

@@ -28,6 +28,9 @@
  *                debug build sees this even when two threads race; a build with AddressSanitizer poisons
  *                cached blocks and the bytes behind the ones that were asked for.
  *
+ * Failures       mlopt_slab_fail_every makes requests to the system fail on purpose, so that callers can be shown to
+ *                survive it; an acquisition served from the cache looks at none of it.
+ *
  * All functions are thread safe and never block.  One acquire and release of a cached block is two
  * compare-and-swaps.
  */
@@ -71,5 +74,9 @@ void mlopt_slab_stats(mlopt_slab_statistics *statistics);
 
 /* Gives all cached blocks back to the system; returns their bytes. */
 size_t mlopt_slab_trim(void);
+
+/* For tests: from now on every `period`-th block that would come from the system is refused, as if there
+ * were no memory; 0 refuses none.  Returns how many were refused since the call before. */
+uint64_t mlopt_slab_fail_every(uint32_t period);
 
 #endif
