@@ -43,6 +43,8 @@ def test_docstring(name, text):
         pytest.importorskip("arch", exc_type=ImportError)
     if "from torch" in text:
         pytest.importorskip("torch")
+    if ".serve()" in text:
+        pytest.importorskip("prometheus_client")
     threads = mlopt.get_num_threads()
     failures = run(text, name)
     assert mlopt.get_num_threads() == threads
@@ -53,6 +55,8 @@ def test_docstring(name, text):
     "page", [page for page in PAGES if ">>>" in page.read_text("utf-8")], ids=lambda page: page.stem
 )
 def test_page(page):
+    if page.stem == "metrics":
+        pytest.importorskip("prometheus_client")
     failures = run(page.read_text("utf-8"), page.name, {"np": np, "mlopt": mlopt})
     assert not failures, failures
 

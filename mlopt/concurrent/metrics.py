@@ -262,7 +262,7 @@ class MetricsRegistry:
         return iter(self.families())
 
     def __repr__(self) -> str:
-        return f"<MetricsRegistry of {', '.join(self._families) or 'nothing'}>"
+        return f"<MetricsRegistry of {', '.join(family.name for family in self.families()) or 'nothing'}>"
 
 
 def _finite(value: Any) -> Any:

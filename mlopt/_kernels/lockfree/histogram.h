@@ -285,7 +285,14 @@ static inline void mlopt_histogram_read(const mlopt_histogram *histogram, int64_
             const mlopt_histogram_shard *shard = mlopt_histogram_shard_at(histogram, number, epoch);
             if (shard == NULL || atomic_load_explicit(&shard->count, memory_order_acquire) == 0)
                 continue; /* what a recording counts after this comes after the read */
-            for (size_t cell = 0; cell < cell_count; cell++) {
+            size_t from = 0, to = cell_count;
+            if (number < MLOPT_THREAD_INDICES) { /* an owner widens its extremes before it counts outside of them */
+                const int64_t smallest = atomic_load_explicit(&shard->smallest, memory_order_acquire);
+                const int64_t largest = atomic_load_explicit(&shard->largest, memory_order_acquire);
+                from = smallest > largest ? to : mlopt_histogram_cell_of(histogram->bits, smallest);
+                to = smallest > largest ? to : mlopt_histogram_cell_of(histogram->bits, largest) + 1;
+            }
+            for (size_t cell = from; cell < to; cell++) {
                 const uint64_t here = atomic_load_explicit(&shard->cells[cell], memory_order_acquire);
                 if (here == 0)
                     continue;
