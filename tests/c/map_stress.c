@@ -37,7 +37,8 @@ static mlopt_map *map;
 static int of_bytes;
 static pthread_barrier_t start;
 static _Atomic int writing;
-static size_t total_operations, migrations;
+static _Thread_local long steps_to_stop = -1;
+static size_t total_operations, migrations, stops;
 
 #define REQUIRE(condition, what)                                                                                       \
     do {                                                                                                               \
@@ -54,9 +55,15 @@ static uint64_t next_random(uint64_t *state)
     return *state ^= *state << 17;
 }
 
-/* In place of what a scheduler does rarely: another thread runs between two steps. */
+/* In place of what a scheduler does rarely: another thread runs between two steps.  One thread of a round even stops
+ * at some step until the others are through with everything: they must not need it. */
 static inline void pause_sometimes(void)
 {
+    if (steps_to_stop >= 0 && steps_to_stop-- == 0) {
+        stops++;
+        while (atomic_load(&writing) > 1)
+            sched_yield();
+    }
     static _Thread_local uint64_t state = 0x2545f4914f6cdd1d;
     if (next_random(&state) % 16 == 0)
         sched_yield();
@@ -186,6 +193,7 @@ static void *write_keys(void *argument)
     worker *one = argument;
     uint64_t state = 88172645463325252ull * (one->self + 1) + total_operations;
     owned keys[OWNED] = {0};
+    steps_to_stop = one->self == 0 ? (long)(next_random(&state) % (4 * ROUND)) : -1;
     pthread_barrier_wait(&start);
     for (int i = 0; i < ROUND; i++) {
         if (next_random(&state) % 3)
@@ -194,6 +202,7 @@ static void *write_keys(void *argument)
             shared_step(one, &state);
         one->operations++;
     }
+    steps_to_stop = -1;
     atomic_fetch_sub(&writing, 1);
     for (uint64_t i = 0; i < OWNED; i++) {
         char buffer[64];
@@ -292,7 +301,8 @@ int main(void)
     } while ((double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec) < SECONDS);
     mlopt_slab_statistics statistics;
     mlopt_slab_stats(&statistics);
-    printf("%zu rounds, %zu operations, %zu migrations\n", rounds, total_operations, migrations);
+    printf("%zu rounds, %zu operations, %zu migrations, %zu threads stopped on the way\n", rounds, total_operations,
+           migrations, stops);
     REQUIRE(rounds < 2 || migrations > rounds, "nothing was migrated");
     REQUIRE(statistics.blocks_in_use == 0, "blocks were lost");
     return 0;

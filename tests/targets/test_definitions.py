@@ -16,7 +16,7 @@ IDS = [
     "branch_prediction", "ipc", "cpu_utilisation",
     "strassen_4096", "feature_symbols", "feature_history", "svd_512", "svd_dense", "svd_sparse", "sparse_vs_dense",
     "sparse_sizes", "sparse_real", "vector_ops", "int8_gemm", "int8_sizes", "pipeline_throughput", "pools", "spsc",
-    "overall", "gpu_parity", "pgo",
+    "map_read", "overall", "gpu_parity", "pgo",
     "soak",
 ]  # fmt: skip
 MEASURED_NOW = {
@@ -25,7 +25,7 @@ MEASURED_NOW = {
     "fit_digits", "gradient", "inference", "inference_shapes", "inference_int8", "allocations", "cpu_utilisation",
     "strassen_4096", "vector_ops", "feature_symbols", "feature_history", "overall", "int8_gemm", "int8_sizes",
     "sparse_vs_dense", "sparse_sizes", "sparse_real",
-    "svd_512", "svd_dense", "svd_sparse",
+    "svd_512", "svd_dense", "svd_sparse", "map_read",
 }  # fmt: skip
 
 
