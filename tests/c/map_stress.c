@@ -35,8 +35,7 @@ typedef struct worker {
 
 static mlopt_map *map;
 static int of_bytes;
-static pthread_barrier_t start;
-static _Atomic int writing;
+static _Atomic int ready, writing;
 static _Thread_local long steps_to_stop = -1;
 static size_t total_operations, migrations, stops;
 
@@ -161,6 +160,24 @@ static void own_step(worker *one, uint64_t *state, owned *keys)
     }
 }
 
+/* All own keys go and come back, often within one migration: the successor must have room for what seemed gone. */
+static void sweep(worker *one, uint64_t *state, owned *keys)
+{
+    char buffer[64];
+    for (int back = 0; back < 2; back++)
+        for (uint64_t i = 0; i < OWNED; i++) {
+            const uint64_t n = own_number(one, keys, i);
+            const mlopt_map_key key = key_of(n, buffer);
+            if (back) {
+                keys[i].value = value_of(n, next_random(state));
+                REQUIRE(mlopt_map_put(map, key, keys[i].value, NULL) == 1, "put disagrees");
+                keys[i].present = 1;
+            } else {
+                REQUIRE(mlopt_map_remove(map, key, NULL) == keys[i].present, "a key was lost, or came back");
+            }
+        }
+}
+
 static void shared_step(worker *one, uint64_t *state)
 {
     char buffer[64];
@@ -188,15 +205,25 @@ static void shared_step(worker *one, uint64_t *state)
     }
 }
 
+/* A barrier: macOS has none. */
+static void wait_for_all(void)
+{
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) < WRITERS + READERS)
+        sched_yield();
+}
+
 static void *write_keys(void *argument)
 {
     worker *one = argument;
     uint64_t state = 88172645463325252ull * (one->self + 1) + total_operations;
     owned keys[OWNED] = {0};
     steps_to_stop = one->self == 0 ? (long)(next_random(&state) % (4 * ROUND)) : -1;
-    pthread_barrier_wait(&start);
+    wait_for_all();
     for (int i = 0; i < ROUND; i++) {
-        if (next_random(&state) % 3)
+        if (next_random(&state) % 1024 == 0)
+            sweep(one, &state, keys);
+        else if (next_random(&state) % 3)
             own_step(one, &state, keys);
         else
             shared_step(one, &state);
@@ -221,7 +248,7 @@ static void *read_keys(void *argument)
     (void)argument;
     int64_t last[COUNTERS] = {0}, value;
     char buffer[64];
-    pthread_barrier_wait(&start);
+    wait_for_all();
     while (atomic_load(&writing)) {
         for (uint64_t n = 0; n < COUNTERS + SHARED; n++) {
             const int there = get(key_of(n, buffer), &value);
@@ -262,6 +289,7 @@ static void run_round(uint64_t seed)
                            seed ^ 0x5851f42d);
     REQUIRE(map, "no memory");
     atomic_store(&writing, WRITERS);
+    atomic_store(&ready, 0);
     for (unsigned i = 0; i < WRITERS + READERS; i++) {
         workers[i].self = i;
         REQUIRE(!pthread_create(&workers[i].thread, NULL, i < WRITERS ? write_keys : read_keys, &workers[i]),
@@ -291,8 +319,6 @@ int main(void)
     struct timespec begin, now;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     mlopt_map_use_memory(mlopt_slab_acquire, mlopt_slab_acquire_zeroed, mlopt_slab_release);
-    if (pthread_barrier_init(&start, NULL, WRITERS + READERS))
-        return 1;
     size_t rounds = 0;
     do {
         of_bytes = rounds % 2;
