@@ -12,8 +12,10 @@ pytest.importorskip("setuptools")
 MODULE = """\
 # cython: language_level=3
 cimport mlopt
+from libc.stdint cimport int64_t
 from mlopt.concurrent.counters cimport Counter, Gauge
 from mlopt.concurrent.histogram cimport Histogram, mlopt_clock_now
+from mlopt.concurrent.map cimport ConcurrentMap
 
 def double_precision(const double[::1] x, double[::1] y, const double[:, :] a, double[:, :] b, double[:, :] out):
     cdef double total
@@ -51,6 +53,20 @@ def single_precision(float[::1] x, const float[::1] y, const float[:, ::1] a, co
         total = mlopt.dot(x, y)
         mlopt.matmul(a, b, out)
     return total
+
+def change_map(ConcurrentMap numbers, const int64_t[::1] keys, ConcurrentMap names):
+    cdef Py_ssize_t i
+    cdef int64_t value = 0, total = 0
+    with nogil:
+        for i in range(keys.shape[0]):
+            numbers.put_int64(keys[i], i, NULL)
+            numbers.add_int64(keys[i], 1, NULL)
+            names.insert_bytes(&keys[i], 8, i, NULL)
+        for i in range(keys.shape[0]):
+            if numbers.find_int64(keys[i], &value) == 1 and names.find_bytes(&keys[i], 8, &value) == 1:
+                total += value
+        total += numbers.remove_int64(keys[0], &value) + numbers.update_int64_if(keys[1], 2, 100)
+    return total, numbers.find_bytes("x", 1, &value), names.put_int64(1, 1, NULL)
 """
 
 # Cython looks for .pxd files along sys.path; an editable install is not on it, hence include_path
@@ -106,6 +122,11 @@ records, depth, latency = mlopt.concurrent.Counter(), mlopt.concurrent.Gauge(), 
 total, end = mine.count(records, depth, latency)
 assert (total, records.value, depth.value, latency.count, latency.min) == (200, 200, 51.0, 200, 0)
 assert 0 < end <= mlopt.concurrent.now()
+numbers, names = mlopt.concurrent.ConcurrentMap(), mlopt.concurrent.ConcurrentMap("bytes")
+keys = np.arange(100) * 3
+assert mine.change_map(numbers, keys, names) == (sum(range(100)) + 2, -2, -2)
+assert dict(numbers.items()) == {3: 100} | {3 * i: i + 1 for i in range(2, 100)}
+assert names[keys[5:6].tobytes()] == 5
 print("checked")
 """
 

@@ -483,6 +483,17 @@ TARGETS = (
         "counters",
     ),
     Target(
+        "map_read",
+        "one read of a map that threads share",
+        "10 000 int64 keys in random order, ConcurrentMap.get from Python; the same read in C without the GIL",
+        ALGORITHMS,
+        (
+            lower("goal", "≤ 20 ns in C", 20e-9, "in_c", scale=L1),
+            higher("goal", "from Python ≥ 0.7× dict.get", 0.7, "vs_peer"),
+        ),
+        "maps",
+    ),
+    Target(
         "overall",
         "the whole loop per bar",
         "features, inference, gradient, update of an MLP features-50-10, one real bar after another, against the "

@@ -35,9 +35,9 @@ typedef struct worker {
 
 static mlopt_map *map;
 static int of_bytes;
-static pthread_barrier_t start;
-static _Atomic int writing;
-static size_t total_operations, migrations;
+static _Atomic int ready, writing;
+static _Thread_local long steps_to_stop = -1;
+static size_t total_operations, migrations, stops;
 
 #define REQUIRE(condition, what)                                                                                       \
     do {                                                                                                               \
@@ -54,9 +54,15 @@ static uint64_t next_random(uint64_t *state)
     return *state ^= *state << 17;
 }
 
-/* In place of what a scheduler does rarely: another thread runs between two steps. */
+/* In place of what a scheduler does rarely: another thread runs between two steps.  One thread of a round even stops
+ * at some step until the others are through with everything: they must not need it. */
 static inline void pause_sometimes(void)
 {
+    if (steps_to_stop >= 0 && steps_to_stop-- == 0) {
+        stops++;
+        while (atomic_load(&writing) > 1)
+            sched_yield();
+    }
     static _Thread_local uint64_t state = 0x2545f4914f6cdd1d;
     if (next_random(&state) % 16 == 0)
         sched_yield();
@@ -154,6 +160,24 @@ static void own_step(worker *one, uint64_t *state, owned *keys)
     }
 }
 
+/* All own keys go and come back, often within one migration: the successor must have room for what seemed gone. */
+static void sweep(worker *one, uint64_t *state, owned *keys)
+{
+    char buffer[64];
+    for (int back = 0; back < 2; back++)
+        for (uint64_t i = 0; i < OWNED; i++) {
+            const uint64_t n = own_number(one, keys, i);
+            const mlopt_map_key key = key_of(n, buffer);
+            if (back) {
+                keys[i].value = value_of(n, next_random(state));
+                REQUIRE(mlopt_map_put(map, key, keys[i].value, NULL) == 1, "put disagrees");
+                keys[i].present = 1;
+            } else {
+                REQUIRE(mlopt_map_remove(map, key, NULL) == keys[i].present, "a key was lost, or came back");
+            }
+        }
+}
+
 static void shared_step(worker *one, uint64_t *state)
 {
     char buffer[64];
@@ -181,19 +205,31 @@ static void shared_step(worker *one, uint64_t *state)
     }
 }
 
+/* A barrier: macOS has none. */
+static void wait_for_all(void)
+{
+    atomic_fetch_add(&ready, 1);
+    while (atomic_load(&ready) < WRITERS + READERS)
+        sched_yield();
+}
+
 static void *write_keys(void *argument)
 {
     worker *one = argument;
     uint64_t state = 88172645463325252ull * (one->self + 1) + total_operations;
     owned keys[OWNED] = {0};
-    pthread_barrier_wait(&start);
+    steps_to_stop = one->self == 0 ? (long)(next_random(&state) % (4 * ROUND)) : -1;
+    wait_for_all();
     for (int i = 0; i < ROUND; i++) {
-        if (next_random(&state) % 3)
+        if (next_random(&state) % 1024 == 0)
+            sweep(one, &state, keys);
+        else if (next_random(&state) % 3)
             own_step(one, &state, keys);
         else
             shared_step(one, &state);
         one->operations++;
     }
+    steps_to_stop = -1;
     atomic_fetch_sub(&writing, 1);
     for (uint64_t i = 0; i < OWNED; i++) {
         char buffer[64];
@@ -212,7 +248,7 @@ static void *read_keys(void *argument)
     (void)argument;
     int64_t last[COUNTERS] = {0}, value;
     char buffer[64];
-    pthread_barrier_wait(&start);
+    wait_for_all();
     while (atomic_load(&writing)) {
         for (uint64_t n = 0; n < COUNTERS + SHARED; n++) {
             const int there = get(key_of(n, buffer), &value);
@@ -253,6 +289,7 @@ static void run_round(uint64_t seed)
                            seed ^ 0x5851f42d);
     REQUIRE(map, "no memory");
     atomic_store(&writing, WRITERS);
+    atomic_store(&ready, 0);
     for (unsigned i = 0; i < WRITERS + READERS; i++) {
         workers[i].self = i;
         REQUIRE(!pthread_create(&workers[i].thread, NULL, i < WRITERS ? write_keys : read_keys, &workers[i]),
@@ -282,8 +319,6 @@ int main(void)
     struct timespec begin, now;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     mlopt_map_use_memory(mlopt_slab_acquire, mlopt_slab_acquire_zeroed, mlopt_slab_release);
-    if (pthread_barrier_init(&start, NULL, WRITERS + READERS))
-        return 1;
     size_t rounds = 0;
     do {
         of_bytes = rounds % 2;
@@ -292,7 +327,8 @@ int main(void)
     } while ((double)(now.tv_sec - begin.tv_sec) + 1e-9 * (double)(now.tv_nsec - begin.tv_nsec) < SECONDS);
     mlopt_slab_statistics statistics;
     mlopt_slab_stats(&statistics);
-    printf("%zu rounds, %zu operations, %zu migrations\n", rounds, total_operations, migrations);
+    printf("%zu rounds, %zu operations, %zu migrations, %zu threads stopped on the way\n", rounds, total_operations,
+           migrations, stops);
     REQUIRE(rounds < 2 || migrations > rounds, "nothing was migrated");
     REQUIRE(statistics.blocks_in_use == 0, "blocks were lost");
     return 0;

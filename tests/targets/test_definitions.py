@@ -16,7 +16,7 @@ IDS = [
     "branch_prediction", "ipc", "cpu_utilisation",
     "strassen_4096", "feature_symbols", "feature_history", "svd_512", "svd_dense", "svd_sparse", "sparse_vs_dense",
     "sparse_sizes", "sparse_real", "vector_ops", "int8_gemm", "int8_sizes", "pipeline_throughput", "pools", "spsc",
-    "counter_increment", "overall", "gpu_parity", "pgo",
+    "counter_increment", "map_read", "overall", "gpu_parity", "pgo",
     "soak",
 ]  # fmt: skip
 MEASURED_NOW = {
@@ -24,8 +24,8 @@ MEASURED_NOW = {
     "matmul_cores", "training_iteration", "training_iteration_bf16", "training_iteration_mlp", "training_step_mlp",
     "fit_digits", "gradient", "inference", "inference_shapes", "inference_int8", "allocations", "cpu_utilisation",
     "strassen_4096", "vector_ops", "feature_symbols", "feature_history", "overall", "int8_gemm", "int8_sizes",
-    "sparse_vs_dense", "sparse_sizes", "sparse_real", "soak",
-    "svd_512", "svd_dense", "svd_sparse", "counter_increment", "pipeline_throughput",
+    "sparse_vs_dense", "sparse_sizes", "sparse_real", "soak", "svd_512", "svd_dense", "svd_sparse",
+    "counter_increment", "pipeline_throughput", "map_read",
 }  # fmt: skip
 
 

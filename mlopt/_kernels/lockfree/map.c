@@ -271,7 +271,7 @@ int mlopt_map_walk_begin(mlopt_map *map, mlopt_map_walk *walk)
             mlopt_reclaim_leave(mine);
             return MLOPT_MAP_NO_MEMORY;
         }
-    *walk = (mlopt_map_walk){map, root, mine, 0, root->size / 2 + root->size / 4 + OWN_ENTRIES};
+    *walk = (mlopt_map_walk){map, root, mine, 0, root->size - root->size / 8 + OWN_ENTRIES};
     return 0;
 }
 

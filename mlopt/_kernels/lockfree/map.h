@@ -24,9 +24,9 @@
  *                                a late copy fails.  Then FROZEN -> MOVED: from here on the successor speaks.
  *             Until then the old entry speaks, for readers and writers.  When every entry is CLOSED, MOVED or
  *             DROPPED, the root is swapped to the successor, and only then may this one get a successor.
- * Room        Of a table of n entries, 5/8 n may be claimed.  A successor receives at most that many copies, and
- *             n/8 new keys during the migration (who comes then finishes it first): it is never full, and a probe
- *             always ends.
+ * Room        Of a table of n entries, 5/8 n may be claimed.  A successor receives at most 11/16 n copies (it is
+ *             larger, where more entries are taken), and n/8 new keys during the migration (who comes then
+ *             finishes it first): it is never full, and a probe always ends.
  * All values  Value words are the values, with some bits flipped so that 0 is EMPTY; a window of 2^42 patterns
  *             means states.  A value that lies in the window is boxed: it stands in an array beside the table, in a
  *             place that is written once and named by the word.  Key words 0 and 1 are states too (after

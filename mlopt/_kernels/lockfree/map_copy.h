@@ -43,18 +43,17 @@ static inline uint64_t table_bytes(const table *one)
 static table *new_table(mlopt_map *map, uint64_t size)
 {
     const size_t chunk_count = (size + OWN_ENTRIES + CHUNK - 1) / CHUNK;
-    table *made = acquire_zeroed(sizeof(table) + chunk_count);
-    if (made == NULL)
+    entry *entries = acquire_zeroed(size * sizeof(entry));
+    table *made = entries ? acquire_zeroed(sizeof(table) + chunk_count) : NULL;
+    if (made == NULL) {
+        release(entries);
         return NULL;
+    }
     made->size = size;
     made->mask = size - 1;
     made->limit = size / 2 + size / 8;
     made->chunk_count = chunk_count;
-    made->entries = acquire_zeroed(size * sizeof(entry));
-    if (made->entries == NULL) {
-        release(made);
-        return NULL;
-    }
+    made->entries = entries;
     for (int i = 0; i < OWN_ENTRIES; i++)
         atomic_init(&made->own[i].key, KEY_OWN);
     atomic_fetch_add_explicit(&map->bytes, table_bytes(made), memory_order_relaxed);
@@ -142,11 +141,12 @@ static void carry(mlopt_map *map, table *to, const lookup *key, uint64_t key_wor
             return;
         if (result == FOUND)
             break;
+        /* counted before: there are never more entries taken than claims */
+        atomic_fetch_add_explicit(&to->claims, 1, memory_order_relaxed);
         if (atomic_compare_exchange_strong_explicit(&one->key, &seen, key_word, memory_order_release,
-                                                    memory_order_relaxed)) {
-            atomic_fetch_add_explicit(&to->claims, 1, memory_order_relaxed);
+                                                    memory_order_relaxed))
             break;
-        }
+        atomic_fetch_sub_explicit(&to->claims, 1, memory_order_relaxed);
     }
     MLOPT_MAP_STEP();
     uint64_t word = (uint64_t)value ^ VALUE_FLIP, empty = VALUE_EMPTY;
@@ -261,8 +261,12 @@ static __attribute__((noinline)) int outgrow(mlopt_map *map, mlopt_reclaim_recor
         return atomic_load_explicit(&root->next, memory_order_acquire) == full ? finish(map, mine, root) : 0;
     if (atomic_load_explicit(&full->next, memory_order_acquire))
         return finish(map, mine, full);
-    /* twice the size, unless at least half of the claimed entries are of removed keys */
-    const uint64_t size = (uint64_t)count_keys(map) > full->limit / 2 ? 2 * full->size : full->size;
+    /* twice the size, unless at least half of the claimed entries are of removed keys; and unless so many are taken
+     * that they would not leave room, should all of them be stored again during the migration (a sixteenth is for
+     * claims that are about to be given up) */
+    const uint64_t claims = atomic_load_explicit(&full->claims, memory_order_relaxed);
+    const int same = (uint64_t)count_keys(map) <= full->limit / 2 && claims <= full->limit + full->size / 16;
+    const uint64_t size = same ? full->size : 2 * full->size;
     table *made = new_table(map, size), *none = NULL;
     if (made == NULL)
         return MLOPT_MAP_NO_MEMORY;
