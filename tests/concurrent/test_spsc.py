@@ -579,7 +579,7 @@ def u64(value):
     [(0, u64(1)), (8, u64(99)), (16, u64(64)), (16, u64(2**63)), (24, u64(0)), (24, u64(2**64 - 1)), (24, u64(24)),
      (40, u64(0)), (40, u64(2**63)), (40, u64(2**60)), (40, u64(8)), (48, u64(2**64 - 64)), (48, u64(0)),
      (48, u64(2**20)), (56, u64(0)), (56, u64(2**64 - 1)),
-     (256, b"((-3"), (256, b"[[[[["), (256, b"((3,), '|O'"), (256, b"((7,), '<f4')")],
+     (384, b"((-3"), (384, b"[[[[["), (384, b"((3,), '|O'"), (384, b"((7,), '<f4')")],
 )  # fmt: skip
 def test_hostile_header_is_refused(name, offset, value):
     content = damaged(name, offset, value)
@@ -590,7 +590,7 @@ def test_hostile_header_is_refused(name, offset, value):
 
 
 @needs_list
-@pytest.mark.parametrize("offset", [128, 192], ids=["published", "released"])
+@pytest.mark.parametrize("offset", [128, 256], ids=["published", "released"])
 @pytest.mark.parametrize("value", [2**63, 8, 2**64 - 1], ids=str)
 def test_hostile_positions_are_refused(name, offset, value):
     made = SPSCQueue(3, "f4", capacity=7, name=name)
@@ -615,7 +615,7 @@ def test_hostile_positions_are_refused(name, offset, value):
 @needs_list
 def test_truncated_segments_are_refused(name):
     content = damaged(name, 0, b"")
-    for size in (0, 1, 255, 256, len(content) - 1):
+    for size in (0, 1, 383, 384, len(content) - 1):
         with open(segment(name), "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(content[:size])
         with pytest.raises((ValueError, FileNotFoundError)):

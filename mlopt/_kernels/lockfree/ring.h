@@ -34,8 +34,9 @@
 #define MLOPT_RING_MAGIC UINT64_C(0x676e6972746c6d01)
 #define MLOPT_RING_VERSION 1
 #define MLOPT_RING_LINE 64
+#define MLOPT_RING_APART 128 /* bytes between words that two processors write: these fetch lines in pairs */
 #define MLOPT_RING_LIMIT (UINT64_C(1) << 46) /* bytes of a ring; keeps sums of sizes far from overflow */
-#define MLOPT_RING_SPINS 64                  /* pauses before sleep: 1 to 2 us */
+#define MLOPT_RING_SPINS 32                  /* the longest of the pauses before sleep; 63 in all, 1 to 2 us */
 #define MLOPT_RING_SLICE 50000000            /* nanoseconds of sleep before looking whether the other side lives */
 
 /* `closed` */
@@ -53,15 +54,15 @@ typedef struct mlopt_ring_shared {
     alignas(MLOPT_RING_LINE) _Atomic uint32_t consumer_sleeps;
     _Atomic uint32_t producer_sleeps, closed;
     _Atomic uint64_t creator, producer, consumer;
-    alignas(MLOPT_RING_LINE) _Atomic uint64_t published;
-    alignas(MLOPT_RING_LINE) _Atomic uint64_t released;
-    alignas(MLOPT_RING_LINE) unsigned char description[]; /* what the records are, for whoever attaches */
+    alignas(MLOPT_RING_APART) _Atomic uint64_t published;
+    alignas(MLOPT_RING_APART) _Atomic uint64_t released;
+    alignas(MLOPT_RING_APART) unsigned char description[]; /* what the records are, for whoever attaches */
 } mlopt_ring_shared;
 
 _Static_assert(offsetof(mlopt_ring_shared, consumer_sleeps) == 64, "the identity fills one line");
 _Static_assert(offsetof(mlopt_ring_shared, published) == 128, "the bells share one line");
-_Static_assert(offsetof(mlopt_ring_shared, released) == 192, "each position has a line");
-_Static_assert(offsetof(mlopt_ring_shared, description) == 256, "and nothing beside it");
+_Static_assert(offsetof(mlopt_ring_shared, released) == 256, "each position has a line");
+_Static_assert(offsetof(mlopt_ring_shared, description) == 384, "and nothing beside it");
 
 /* A ring as one process sees it.  The two sides' parts are touched by the threads in these roles alone. */
 typedef struct mlopt_ring {
@@ -70,13 +71,13 @@ typedef struct mlopt_ring {
     uint64_t record_bytes, stride, capacity;
     uint64_t self;  /* this object, as it stands in the roles */
     int registered; /* with membarrier */
-    alignas(MLOPT_RING_LINE) struct {
+    alignas(MLOPT_RING_APART) struct {
         uint64_t position, slot; /* where the next record is written */
         uint64_t seen;           /* a copy of `released`, perhaps old */
         uint64_t reserved;       /* records that may be published */
         int claimed;
     } producer;
-    alignas(MLOPT_RING_LINE) struct {
+    alignas(MLOPT_RING_APART) struct {
         uint64_t position, slot; /* where the next record is read */
         uint64_t released;
         uint64_t seen; /* a copy of `published`, perhaps old */
@@ -411,14 +412,22 @@ static inline int mlopt_ring_consumer_state(mlopt_ring *ring)
     return closed ? MLOPT_RING_CLOSED : MLOPT_RING_NOT_YET;
 }
 
+/* Each look takes the position's cache line from the side that writes it, so looks get rarer: meanwhile records gather,
+ * and the next look finds several. */
+static inline void mlopt_ring_pause(int times)
+{
+    for (int i = 0; i < times; i++)
+        mlopt_pause();
+}
+
 /* Spins, then sleeps once, for at most `nanoseconds` and at most a slice.  NOT_YET says nothing but that it has to be
  * called again; DIED that there is nothing, and that the other side's process is gone. */
 static inline int mlopt_ring_await(mlopt_ring *ring, int (*state)(mlopt_ring *), _Atomic uint32_t *bell,
                                    _Atomic uint64_t *other, int64_t nanoseconds)
 {
     int found = state(ring);
-    for (int i = 0; found == MLOPT_RING_NOT_YET && i < MLOPT_RING_SPINS; i++) {
-        mlopt_pause();
+    for (int i = 1; found == MLOPT_RING_NOT_YET && i <= MLOPT_RING_SPINS; i *= 2) {
+        mlopt_ring_pause(i);
         found = state(ring);
     }
     if (found != MLOPT_RING_NOT_YET || nanoseconds <= 0)
