@@ -2,7 +2,6 @@
 import ast
 import atexit
 import errno
-import itertools
 import math
 import os
 import time
@@ -19,6 +18,7 @@ import numpy as np
 
 cimport numpy as cnp
 
+from mlopt._kernels.atomics cimport mlopt_count_add
 from mlopt.concurrent cimport shared_memory
 from mlopt.concurrent.ring cimport (
     MLOPT_PROCESS_LEFT,
@@ -77,7 +77,7 @@ cdef int64_t FOR_EVER = -1
 cdef double LONGEST = 9e9  # seconds, some 285 years: what 63 bits of nanoseconds hold
 LOOK_SECONDS = 0.001  # between looks for a queue that is not there yet
 
-serials = itertools.count()
+cdef size_t serials = 0
 cdef bint exiting = False
 live = weakref.WeakSet()
 
@@ -148,7 +148,7 @@ cdef int64_t nanoseconds_of(timeout) except? -1:
 
 
 def next_serial():
-    return next(serials) % MLOPT_PROCESS_LEFT
+    return mlopt_count_add(&serials, 1) % MLOPT_PROCESS_LEFT
 
 
 def record_format(shape, dtype):
@@ -1082,9 +1082,17 @@ cdef class SPSCQueue:
                 f"{', closed' if self.closed else ''})")
 
 
+def all_alive():
+    while True:
+        try:
+            return list(live)
+        except RuntimeError:  # another thread made one, or collected one, meanwhile
+            continue
+
+
 def leave_children_alone():
     cdef SPSCQueue queue
-    for queue in list(live):
+    for queue in all_alive():
         queue.after_fork()
 
 
@@ -1092,7 +1100,7 @@ def unlink_at_exit():
     global exiting
     cdef SPSCQueue queue
     exiting = True
-    for queue in list(live):
+    for queue in all_alive():
         queue.memory.unlink()
 
 
