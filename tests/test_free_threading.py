@@ -41,7 +41,11 @@ print("done")
 def test_no_module_turns_the_gil_on():
     environment = {name: value for name, value in os.environ.items() if name != "PYTHON_GIL"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", EVERY_MODULE], env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-W", "error", "-c", EVERY_MODULE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
@@ -104,12 +108,15 @@ def test_threads_that_end_leave_no_workspace_to_others(run_threads):
     model = mlopt.nn.MLP([4, 8, 2], rng=0)
     x, y = np.ones((THREADS, 4), np.float32), np.zeros((THREADS, 2), np.float32)
     x *= np.arange(1, THREADS + 1)[:, None]
-    wanted = [[part.copy() for layer in model.gradient(x[i], y[i]) for part in layer] for i in range(THREADS)]
+
+    def gradient(i):
+        return np.concatenate([part.ravel() for layer in model.gradient(x[i], y[i]) for part in layer])
+
+    wanted = [gradient(i) for i in range(THREADS)]
 
     def work(i):
         for _ in range(10):
-            for layer, part in zip(wanted[i], (part for layer in model.gradient(x[i], y[i]) for part in layer)):
-                close(part, layer)
+            close(gradient(i), wanted[i])
 
     for _ in range(ROUNDS):
         in_threads(run_threads, work)
@@ -125,7 +132,8 @@ def test_steps_do_not_overlap(run_threads):
             try:
                 model.train_step(X, y)
             except RuntimeError as error:
-                assert "in another thread" in str(error)
+                if "in another thread" not in str(error):
+                    raise
             else:
                 done.increment()
 

@@ -40,7 +40,7 @@ else:
 PYTHON
 }
 if [ ! -e "$venv/.complete" ]; then
-    requirements | tr '\n' '\0' | xargs -0 "$python" -m pip --quiet install
+    requirements | tr '\n' '\0' | xargs -0 "$python" -m pip --quiet install --only-binary numpy
     requirements test | while read -r requirement; do
         "$python" -m pip --quiet install --only-binary :all: "$requirement" 2> /dev/null ||
             echo "test-freethreaded: without $requirement"

@@ -26,10 +26,7 @@ static inline int mlopt_flag_take(int *flag) { return __atomic_exchange_n(flag, 
 static inline size_t mlopt_count_get(const size_t *count) { return __atomic_load_n(count, __ATOMIC_ACQUIRE); }
 
 /* Adds, modulo the size of the type; the count before. */
-static inline size_t mlopt_count_add(size_t *count, size_t n)
-{
-    return __atomic_fetch_add(count, n, __ATOMIC_ACQ_REL);
-}
+static inline size_t mlopt_count_add(size_t *count, size_t n) { return __atomic_fetch_add(count, n, __ATOMIC_ACQ_REL); }
 
 static inline unsigned long mlopt_owner_get(const unsigned long *owner)
 {
