@@ -28,6 +28,7 @@ PEERS = {
     "sklearn": ("scikit-learn", "scikit-learn"),
     "sparse_dot_mkl": ("MKL", "mkl"),
     "fbpca": ("fbpca", "fbpca"),
+    "faster_fifo": ("faster-fifo", "faster-fifo"),
 }
 
 # Tell OpenBLAS to run other kernels than it would choose: comparisons would be with a lamed peer.

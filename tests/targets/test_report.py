@@ -138,11 +138,11 @@ def test_command_measures_and_writes(tmp_path, monkeypatch, capsys):
     pytest.importorskip("rich")
     monkeypatch.setenv(command.RESTARTED, "")
     table, file = tmp_path / "targets.rst", tmp_path / "report.json"
-    assert command.run(parse("--only", "spsc,soak", "--no-peers", "--table", str(table), "--json", str(file))) == 0
-    assert [row.id for row in Report.from_json(file.read_text()).rows] == ["spsc", "soak"]
-    assert "soak" in table.read_text()
+    assert command.run(parse("--only", "gpu_parity,pgo", "--no-peers", "--table", str(table), "--json", str(file))) == 0
+    assert [row.id for row in Report.from_json(file.read_text()).rows] == ["gpu_parity", "pgo"]
+    assert "pgo" in table.read_text()
     capsys.readouterr()
-    assert command.run(parse("--only", "spsc", "--no-peers", "--json", "-")) == 0
+    assert command.run(parse("--only", "pgo", "--no-peers", "--json", "-")) == 0
     assert Report.from_json(capsys.readouterr().out).rows[0].verdict() == "not in this version"
 
 
