@@ -28,11 +28,15 @@ from mlopt._kernels.dispatch cimport (
 from mlopt._kernels.slab cimport (
     mlopt_slab_acquire,
     mlopt_slab_acquire_zeroed,
+    mlopt_slab_free,
+    mlopt_slab_malloc,
     mlopt_slab_release,
     mlopt_slab_statistics,
     mlopt_slab_stats,
     mlopt_slab_trim,
     mlopt_slab_usable,
+    slab_free_function,
+    slab_malloc_function,
 )
 
 
@@ -123,6 +127,14 @@ cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil:
 
 cdef size_t slab_trim() noexcept nogil:
     return mlopt_slab_trim()
+
+
+cdef slab_malloc_function slab_malloc() noexcept nogil:
+    return mlopt_slab_malloc
+
+
+cdef slab_free_function slab_free() noexcept nogil:
+    return mlopt_slab_free
 
 
 class use_isa(ContextDecorator):
