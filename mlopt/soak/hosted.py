@@ -36,12 +36,14 @@ class Hosted:
 
     def __init__(self, label: str, setting: Setting) -> None:
         self.label = label
-        self.result = LoadResult(label, load_class(setting.name).title)
+        kind = load_class(setting.name)
+        self.passing_children = kind.passing_children
+        self.result = LoadResult(label, kind.title)
         self.counters: dict[str, int] = {}
         self.latency: dict[str, float] = {}
         self.pool: dict[str, float] = {}
         self.ended = self.started = False
-        self._risen = dict.fromkeys(load_class(setting.name).rising, time.monotonic())  # when each counter last did
+        self._risen = dict.fromkeys(kind.rising, time.monotonic())  # when each counter last did
         self._buffer = b""
         self._log = Path(setting.folder, f"{label}.log")
         with open(self._log, "wb") as log:
@@ -140,6 +142,8 @@ class Hosted:
 
     def close(self, deadline: float) -> LoadResult:
         """Wait for the process until `deadline` (monotonic seconds), end it then; its result."""
+        if self._out.closed:
+            return self.result
         try:
             code = self._process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:

@@ -177,7 +177,7 @@ class Soak:
         for host in self.hosts:
             pids = processes.descendants(host.pid, parent_of)
             own -= set(pids)
-            totals, count = processes.totals(pids)
+            totals, count = processes.totals(pids[:1] if host.passing_children else pids)
             if count:
                 values |= {f"{host.label}/{name}": value for name, value in totals.items()}
                 self.resident += totals["resident"]
