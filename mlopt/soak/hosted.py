@@ -46,7 +46,7 @@ class Hosted:
         self._risen = dict.fromkeys(kind.rising, time.monotonic())  # when each counter last did
         self._buffer = b""
         self._log = Path(setting.folder, f"{label}.log")
-        with open(self._log, "wb") as log:
+        with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlopt.soak.host", json.dumps(asdict(setting))],
                 stdin=subprocess.PIPE,
@@ -156,6 +156,7 @@ class Hosted:
         else:
             self.read()
             if code:
+                self.kill()  # what it started
                 self._count("errors", f"its process ended with {code}\n{self.log()}")
         if not self.result.counters.get("records"):
             self.result.counters = dict(self.counters) | self.result.counters

@@ -18,6 +18,7 @@ import numpy as np
 
 import mlopt
 from mlopt._kernels.core import cpu_report, current_isa
+from mlopt.concurrent import SPSCQueue
 from mlopt.soak import processes
 from mlopt.soak.hosted import Hosted
 from mlopt.soak.loads import LOADS
@@ -219,6 +220,8 @@ class Soak:
         segments = sorted(set(processes.segments()) - before)
         words = "none is left" if not segments else f"{len(segments)} are left: {', '.join(segments)[:500]}"
         verdicts.append(Verdict("shared memory after the stop", not segments, words, float(len(segments))))
+        if segments:
+            SPSCQueue.clean_up()  # they have been told
         if "fused" in self.settings.loads:
             verdicts += _count_allocations()
         return verdicts
