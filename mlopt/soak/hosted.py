@@ -42,7 +42,7 @@ class Hosted:
         self.counters: dict[str, int] = {}
         self.latency: dict[str, float] = {}
         self.pool: dict[str, float] = {}
-        self.ended = self.started = False
+        self.ended = self.started = self._stalled = False
         self._risen = dict.fromkeys(kind.rising, time.monotonic())  # when each counter last did
         self._buffer = b""
         self._log = Path(setting.folder, f"{label}.log")
@@ -117,7 +117,7 @@ class Hosted:
     def watch(self) -> bool:
         """Whether it still goes on; a load that stands still is asked where it is, and ended."""
         self.bound_log()
-        if self.ended:
+        if self.ended or self._stalled:
             return False
         name = min(self._risen, key=self._risen.__getitem__)
         if time.monotonic() - self._risen[name] < STALL_SECONDS:
@@ -125,6 +125,7 @@ class Hosted:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
         time.sleep(DUMP_SECONDS)
+        self._stalled = True
         self._count("stalls", f"{name} stood still for {STALL_SECONDS:g} s\n{self.log(8000)}")
         self.kill()
         return False
@@ -157,6 +158,7 @@ class Hosted:
             self.read()
             if code:
                 self.kill()  # what it started
+            if code and not self._stalled:
                 self._count("errors", f"its process ended with {code}\n{self.log()}")
         if not self.result.counters.get("records"):
             self.result.counters = dict(self.counters) | self.result.counters

@@ -198,7 +198,7 @@ def judge_counters(name: str, counters: Mapping[str, int], problems: Sequence[st
     found = {fault: counters.get(fault, 0) for fault in FAULTS if counters.get(fault, 0)}
     if not found:
         return [Verdict(f"records of {name}", True, f"{counters.get('records', 0):,}, every one accounted for", 0.0)]
-    told = f": {problems[0]}" if problems else ""
+    told = f": {problems[0].splitlines()[0]}" if problems and problems[0] else ""
     return [
         Verdict(f"{FAULTS[fault]} in {name}", False, f"{count:,} (limit 0){told}", float(count))
         for fault, count in found.items()

@@ -60,8 +60,10 @@ def test_load_that_stands_still_is_asked_where_it_is(host, monkeypatch):
     serving = host("serving", "stall")
     listen(serving, lambda: serving.started)
     listen(serving, lambda: not serving.watch())
+    assert not serving.watch()
     result = serving.close(time.monotonic() + 20)
     assert result.counters["stalls"] == 1
+    assert result.counters.get("errors", 0) == 0
     assert "records stood still" in result.problems[0]
     assert "in _serve" in result.problems[0]
 
