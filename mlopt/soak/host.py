@@ -85,7 +85,9 @@ def main() -> int:
     setting = setting_from(values)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what anything prints is not taken for a report
-    load = load_class(setting.name)(setting)
+    kind = load_class(setting.name)
+    os.nice(kind.niceness)
+    load = kind(setting)
     before = processes.descriptors()
     started = time.monotonic()
     load.start()

@@ -36,15 +36,17 @@ class Hosted:
 
     def __init__(self, label: str, setting: Setting) -> None:
         self.label = label
-        self.result = LoadResult(label, load_class(setting.name).title)
+        kind = load_class(setting.name)
+        self.passing_children = kind.passing_children
+        self.result = LoadResult(label, kind.title)
         self.counters: dict[str, int] = {}
         self.latency: dict[str, float] = {}
         self.pool: dict[str, float] = {}
-        self.ended = self.started = False
-        self._risen = dict.fromkeys(load_class(setting.name).rising, time.monotonic())  # when each counter last did
+        self.ended = self.started = self._stalled = False
+        self._risen = dict.fromkeys(kind.rising, time.monotonic())  # when each counter last did
         self._buffer = b""
         self._log = Path(setting.folder, f"{label}.log")
-        with open(self._log, "wb") as log:
+        with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlopt.soak.host", json.dumps(asdict(setting))],
                 stdin=subprocess.PIPE,
@@ -115,7 +117,7 @@ class Hosted:
     def watch(self) -> bool:
         """Whether it still goes on; a load that stands still is asked where it is, and ended."""
         self.bound_log()
-        if self.ended:
+        if self.ended or self._stalled:
             return False
         name = min(self._risen, key=self._risen.__getitem__)
         if time.monotonic() - self._risen[name] < STALL_SECONDS:
@@ -123,6 +125,7 @@ class Hosted:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
         time.sleep(DUMP_SECONDS)
+        self._stalled = True
         self._count("stalls", f"{name} stood still for {STALL_SECONDS:g} s\n{self.log(8000)}")
         self.kill()
         return False
@@ -140,6 +143,8 @@ class Hosted:
 
     def close(self, deadline: float) -> LoadResult:
         """Wait for the process until `deadline` (monotonic seconds), end it then; its result."""
+        if self._out.closed:
+            return self.result
         try:
             code = self._process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -152,6 +157,8 @@ class Hosted:
         else:
             self.read()
             if code:
+                self.kill()  # what it started
+            if code and not self._stalled:
                 self._count("errors", f"its process ended with {code}\n{self.log()}")
         if not self.result.counters.get("records"):
             self.result.counters = dict(self.counters) | self.result.counters

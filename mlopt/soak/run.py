@@ -18,6 +18,7 @@ import numpy as np
 
 import mlopt
 from mlopt._kernels.core import cpu_report, current_isa
+from mlopt.concurrent import SPSCQueue
 from mlopt.soak import processes
 from mlopt.soak.hosted import Hosted
 from mlopt.soak.loads import LOADS
@@ -132,13 +133,14 @@ class Soak:
             self._listen(0.1)
 
     def _listen(self, seconds: float) -> None:
-        """Take in reports for so long."""
+        """Take in reports for so long; what has come already in any case."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            ready = select.select([host for host in self.hosts if not host.ended], [], [], min(left, 0.1))[0]
-            for host in ready:
+        while True:
+            left = end - time.monotonic()
+            wait = min(max(left, 0.0), 0.1)
+            for host in select.select([host for host in self.hosts if not host.ended], [], [], wait)[0]:
                 host.read()
-            if self.stop_reason:
+            if left <= 0 or self.stop_reason:
                 return
 
     def _columns(self) -> tuple[list[str], list[str]]:
@@ -160,11 +162,11 @@ class Soak:
             self._told(self)
             if self.elapsed >= self.settings.seconds:
                 break
-            running = sum(host.watch() for host in self.hosts)
-            if not running:
-                self.end_early("no load is running any more")
             due = max(due + self.settings.sample_seconds, now)
             self._listen(min(due, started + self.settings.seconds) - time.monotonic())
+            running = sum(host.watch() for host in self.hosts)  # now that what they said has been heard
+            if not running:
+                self.end_early("no load is running any more")
         self.elapsed = time.monotonic() - started
         return series
 
@@ -177,7 +179,7 @@ class Soak:
         for host in self.hosts:
             pids = processes.descendants(host.pid, parent_of)
             own -= set(pids)
-            totals, count = processes.totals(pids)
+            totals, count = processes.totals(pids[:1] if host.passing_children else pids)
             if count:
                 values |= {f"{host.label}/{name}": value for name, value in totals.items()}
                 self.resident += totals["resident"]
@@ -219,6 +221,8 @@ class Soak:
         segments = sorted(set(processes.segments()) - before)
         words = "none is left" if not segments else f"{len(segments)} are left: {', '.join(segments)[:500]}"
         verdicts.append(Verdict("shared memory after the stop", not segments, words, float(len(segments))))
+        if segments:
+            SPSCQueue.clean_up()  # they have been told
         if "fused" in self.settings.loads:
             verdicts += _count_allocations()
         return verdicts

@@ -13,6 +13,7 @@ LOADS = {
     "threads": "mlopt.soak.loads.pipelines:Threads",
     "fused": "mlopt.soak.loads.pipelines:Fused",
     "queues": "mlopt.soak.loads.queues:Queues",
+    "pools": "mlopt.soak.loads.pools:Pools",
     "structures": "mlopt.soak.loads.structures:Structures",
     "serving": "mlopt.soak.loads.serving:Serving",
     "churn": "mlopt.soak.loads.churn:Churn",
