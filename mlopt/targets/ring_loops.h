@@ -6,6 +6,7 @@
 #include "lockfree/ring.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 typedef struct mlopt_ring_loop {
@@ -17,18 +18,16 @@ typedef struct mlopt_ring_loop {
 
 static inline mlopt_ring *mlopt_ring_loop_new(uint64_t record_bytes, uint64_t capacity)
 {
-    uint64_t offset, described, bytes = mlopt_ring_bytes(record_bytes, capacity, 0, &offset);
-    mlopt_ring *ring = aligned_alloc(MLOPT_RING_LINE, sizeof *ring);
-    mlopt_ring_shared *shared =
-        bytes ? aligned_alloc(MLOPT_RING_LINE, (bytes + MLOPT_RING_LINE - 1) / MLOPT_RING_LINE * MLOPT_RING_LINE)
-              : NULL;
+    uint64_t offset, described, bytes = mlopt_ring_bytes(record_bytes, capacity, 0, 0, &offset);
+    mlopt_ring *ring = aligned_alloc(MLOPT_RING_APART, sizeof *ring);
+    mlopt_ring_shared *shared = bytes ? aligned_alloc(4096, (bytes + 4095) / 4096 * 4096) : NULL;
     if (ring == NULL || shared == NULL) {
         free(ring);
         free(shared);
         return NULL;
     }
     memset(shared, 0, bytes);
-    mlopt_ring_create(shared, record_bytes, capacity, NULL, 0, mlopt_process_self(0));
+    mlopt_ring_create(shared, record_bytes, capacity, NULL, 0, 0, mlopt_process_self(0));
     mlopt_ring_attach(ring, shared, bytes, mlopt_process_self(1), &described);
     mlopt_ring_claim_producer(ring);
     mlopt_ring_claim_consumer(ring);
@@ -42,25 +41,41 @@ static inline void mlopt_ring_loop_free(mlopt_ring *ring)
     free(ring);
 }
 
+/* Looks get rarer as in mlopt_ring_await, unless every nanosecond counts; a processor that others want is given up. */
+typedef struct mlopt_loop_wait {
+    int spins, yields;
+} mlopt_loop_wait;
+
+static inline void mlopt_loop_pause(mlopt_loop_wait *wait)
+{
+    mlopt_ring_pause(wait->spins);
+    if (wait->spins < MLOPT_RING_SPINS)
+        wait->spins *= 2;
+    else if (++wait->yields % 64 == 0)
+        sched_yield();
+}
+
 static inline void *mlopt_loop_reserve(mlopt_ring *ring, int futex)
 {
+    mlopt_loop_wait wait = {1, 0};
     void *record;
     while ((record = mlopt_ring_try_reserve(ring)) == NULL)
         if (futex)
             mlopt_ring_await_space(ring, MLOPT_RING_SLICE);
         else
-            mlopt_pause();
+            mlopt_loop_pause(&wait);
     return record;
 }
 
 static inline void *mlopt_loop_acquire(mlopt_ring *ring, int futex)
 {
+    mlopt_loop_wait wait = {1, 0};
     void *record;
     while ((record = mlopt_ring_try_acquire(ring)) == NULL)
         if (futex)
             mlopt_ring_await_records(ring, MLOPT_RING_SLICE);
         else
-            mlopt_pause();
+            mlopt_loop_pause(&wait);
     return record;
 }
 
@@ -92,17 +107,19 @@ static void *mlopt_loop_consume(void *argument)
             mlopt_ring_release(ring, 1);
         }
     } else {
+        mlopt_loop_wait wait = {1, 0};
         for (uint64_t i = 0; i < loop->records;) {
             void *first;
             const uint64_t count = mlopt_ring_try_acquire_many(ring, loop->batch, &first);
             if (count == 0) {
-                mlopt_pause();
+                mlopt_loop_pause(&wait);
                 continue;
             }
             for (uint64_t k = 0; k < count; k++)
                 sum += mlopt_loop_read((const uint64_t *)((char *)first + k * stride), words);
             mlopt_ring_release(ring, count);
             i += count;
+            wait.spins = 1;
         }
     }
     loop->sum = sum;
@@ -132,17 +149,19 @@ static double mlopt_time_ring(unsigned long long record_bytes, unsigned long lon
             mlopt_ring_publish(ring, 1);
         }
     } else {
+        mlopt_loop_wait wait = {1, 0};
         for (uint64_t i = 0; i < records;) {
             void *first;
             uint64_t count = mlopt_ring_try_reserve_many(ring, batch < records - i ? batch : records - i, &first);
             if (count == 0) {
-                mlopt_pause();
+                mlopt_loop_pause(&wait);
                 continue;
             }
             for (uint64_t k = 0; k < count; k++)
                 mlopt_loop_write((uint64_t *)((char *)first + k * stride), words, i + k);
             mlopt_ring_publish(ring, count);
             i += count;
+            wait.spins = 1;
         }
     }
     pthread_join(thread, NULL);
