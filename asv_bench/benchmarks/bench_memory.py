@@ -36,6 +36,31 @@ class SlabPool:
     track_acquire_release.unit = "ns"
 
 
+class ArrayPools:
+    """An array of a pool leased, looked at and released, from Python and in C."""
+
+    params = (["matrix_pool", "batch_pool", "feature_pool"],)
+    param_names = ("pool",)
+
+    def setup(self, pool):
+        self.pool = attribute(pool)()
+        self.time_pairs = attribute("memory.array_pool.time_acquire_release")
+
+    def time_lease(self, pool):
+        lease = self.pool.acquire()
+        lease.array  # noqa: B018
+        lease.release()
+
+    def time_with(self, pool):
+        with self.pool.acquire() as lease:
+            lease.array  # noqa: B018
+
+    def track_acquire_release(self, pool):
+        return min(self.time_pairs(self.pool, 100_000) for _ in range(5))
+
+    track_acquire_release.unit = "ns"
+
+
 class AlignedAllocations:
     """NumPy's own small arrays inside aligned_allocations()."""
 
@@ -49,3 +74,6 @@ class AlignedAllocations:
 
     def time_numpy_empty_1k(self):
         np.empty(256, np.float32)
+
+    def time_numpy_empty_16k(self):
+        np.empty(4096, np.float32)

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from mlopt._kernels.dispatch cimport mlopt_choice, mlopt_gemm_blocks, mlopt_kernel_info, mlopt_kernels
-from mlopt._kernels.slab cimport mlopt_slab_statistics
+from mlopt._kernels.slab cimport mlopt_slab_statistics, slab_free_function, slab_malloc_function
 
 # The table for the calling context: the one of the innermost use_isa, else the process's.  Read it
 # once where a public function is entered and hand the pointer down.  Needs the GIL.
@@ -28,6 +28,10 @@ cdef size_t slab_usable(void *block) noexcept nogil
 cdef void slab_statistics(mlopt_slab_statistics *statistics) noexcept nogil
 cdef size_t slab_trim() noexcept nogil
 cdef uint64_t slab_fail_every(uint32_t period) noexcept nogil
+
+# The pool's own functions, for NumPy to call directly: small arrays notice every call on the way.
+cdef slab_malloc_function slab_malloc() noexcept nogil
+cdef slab_free_function slab_free() noexcept nogil
 
 # gemm: the table for the calling context where the GIL is not held; takes it only where use_isa was ever entered.
 cdef const mlopt_kernels *current_table_nogil() noexcept nogil

@@ -29,11 +29,15 @@ from mlopt._kernels.slab cimport (
     mlopt_slab_acquire,
     mlopt_slab_acquire_zeroed,
     mlopt_slab_fail_every,
+    mlopt_slab_free,
+    mlopt_slab_malloc,
     mlopt_slab_release,
     mlopt_slab_statistics,
     mlopt_slab_stats,
     mlopt_slab_trim,
     mlopt_slab_usable,
+    slab_free_function,
+    slab_malloc_function,
 )
 
 
@@ -128,6 +132,14 @@ cdef size_t slab_trim() noexcept nogil:
 
 cdef uint64_t slab_fail_every(uint32_t period) noexcept nogil:
     return mlopt_slab_fail_every(period)
+
+
+cdef slab_malloc_function slab_malloc() noexcept nogil:
+    return mlopt_slab_malloc
+
+
+cdef slab_free_function slab_free() noexcept nogil:
+    return mlopt_slab_free
 
 
 class use_isa(ContextDecorator):

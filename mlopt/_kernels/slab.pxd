@@ -16,7 +16,14 @@ cdef extern from "memory/slab.h" nogil:
     void *mlopt_slab_acquire(size_t bytes)
     void *mlopt_slab_acquire_zeroed(size_t bytes)
     void mlopt_slab_release(void *block)
+    void *mlopt_slab_malloc(void *context, size_t bytes) noexcept
+    void mlopt_slab_free(void *context, void *block, size_t bytes) noexcept
     size_t mlopt_slab_usable(void *block)
     void mlopt_slab_stats(mlopt_slab_statistics *statistics)
     size_t mlopt_slab_trim()
     uint64_t mlopt_slab_fail_every(uint32_t period)
+
+
+# What NumPy calls to allocate and to free.
+ctypedef void *(*slab_malloc_function)(void *, size_t) noexcept nogil
+ctypedef void (*slab_free_function)(void *, void *, size_t) noexcept nogil

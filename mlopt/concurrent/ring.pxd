@@ -14,8 +14,9 @@ cdef extern from "lockfree/futex.h" nogil:
     int mlopt_fence_register()
 
 
-cdef extern from "lockfree/ring.h" nogil:
+cdef extern from "lockfree/queue.h" nogil:
     enum:
+        MLOPT_RING_APART
         MLOPT_RING_READY
         MLOPT_RING_NOT_YET
         MLOPT_RING_CLOSED
@@ -37,18 +38,20 @@ cdef extern from "lockfree/ring.h" nogil:
     ctypedef struct mlopt_ring:
         mlopt_ring_shared *shared
         unsigned char *records
-        uint64_t record_bytes, stride, capacity, self
+        uint64_t record_bytes, stride, capacity, slots, self
         int registered
         mlopt_ring_producer producer
         mlopt_ring_consumer consumer
 
-    uint64_t mlopt_ring_bytes(uint64_t record_bytes, uint64_t capacity, uint64_t description_bytes, uint64_t *offset)
+    void *mlopt_ring_aligned(void *)
+    uint64_t mlopt_ring_bytes(uint64_t record_bytes, uint64_t capacity, uint64_t description_bytes, int overwrites,
+                              uint64_t *offset)
     void mlopt_ring_create(mlopt_ring_shared *, uint64_t record_bytes, uint64_t capacity, const void *description,
-                           uint64_t description_bytes, uint64_t creator)
+                           uint64_t description_bytes, int overwrites, uint64_t creator)
     int mlopt_ring_attach(mlopt_ring *, mlopt_ring_shared *, uint64_t bytes, uint64_t self, uint64_t *description_bytes)
 
-    int mlopt_ring_claim_producer(mlopt_ring *)
-    int mlopt_ring_claim_consumer(mlopt_ring *)
+    int mlopt_queue_claim_producer(mlopt_ring *)
+    int mlopt_queue_claim_consumer(mlopt_ring *)
     void mlopt_ring_leave(mlopt_ring *)
     void mlopt_ring_close(mlopt_ring *, uint32_t bits)
     uint32_t mlopt_ring_closed(const mlopt_ring *)
@@ -57,13 +60,17 @@ cdef extern from "lockfree/ring.h" nogil:
     uint64_t mlopt_ring_holder(const mlopt_ring *, int producer)
 
     unsigned char *mlopt_ring_slot(const mlopt_ring *, uint64_t slot)
-    void *mlopt_ring_try_reserve(mlopt_ring *)
-    uint64_t mlopt_ring_try_reserve_many(mlopt_ring *, uint64_t count, void **first)
-    void mlopt_ring_publish(mlopt_ring *, uint64_t count)
-    void *mlopt_ring_try_acquire(mlopt_ring *)
-    uint64_t mlopt_ring_try_acquire_many(mlopt_ring *, uint64_t count, void **first)
-    void mlopt_ring_release(mlopt_ring *, uint64_t count)
-    int mlopt_ring_await_space(mlopt_ring *, int64_t nanoseconds)
-    int mlopt_ring_await_records(mlopt_ring *, int64_t nanoseconds)
+    void *mlopt_queue_try_reserve(mlopt_ring *)
+    uint64_t mlopt_queue_try_reserve_many(mlopt_ring *, uint64_t count, void **first)
+    void mlopt_queue_publish(mlopt_ring *, uint64_t count)
+    void *mlopt_queue_try_acquire(mlopt_ring *)
+    uint64_t mlopt_queue_try_acquire_many(mlopt_ring *, uint64_t count, void **first)
+    void mlopt_queue_release(mlopt_ring *, uint64_t count)
+    int mlopt_queue_await_space(mlopt_ring *, int64_t nanoseconds)
+    int mlopt_queue_await_records(mlopt_ring *, int64_t nanoseconds)
+
+    int mlopt_queue_overwrites(const mlopt_ring *)
+    uint64_t mlopt_queue_dropped(mlopt_ring *)
+    int mlopt_queue_damaged(const mlopt_ring *)
 
     int mlopt_ring_is_leftover(mlopt_ring_shared *)

@@ -22,37 +22,43 @@ from mlopt._kernels.atomics cimport mlopt_count_add
 from mlopt.concurrent cimport shared_memory
 from mlopt.concurrent.ring cimport (
     MLOPT_PROCESS_LEFT,
+    MLOPT_RING_APART,
     MLOPT_RING_CLOSED,
+    MLOPT_RING_DAMAGED,
     MLOPT_RING_DIED,
+    MLOPT_RING_NOT_YET,
     MLOPT_RING_NO_MORE,
     MLOPT_RING_NO_READER,
-    MLOPT_RING_NOT_YET,
     MLOPT_RING_READY,
     MLOPT_RING_SLICE,
     mlopt_fence_register,
     mlopt_process_number,
     mlopt_process_self,
+    mlopt_queue_await_records,
+    mlopt_queue_await_space,
+    mlopt_queue_claim_consumer,
+    mlopt_queue_claim_producer,
+    mlopt_queue_damaged,
+    mlopt_queue_dropped,
+    mlopt_queue_overwrites,
+    mlopt_queue_publish,
+    mlopt_queue_release,
+    mlopt_queue_try_acquire,
+    mlopt_queue_try_acquire_many,
+    mlopt_queue_try_reserve,
+    mlopt_queue_try_reserve_many,
     mlopt_ring,
+    mlopt_ring_aligned,
     mlopt_ring_attach,
-    mlopt_ring_await_records,
-    mlopt_ring_await_space,
     mlopt_ring_bytes,
-    mlopt_ring_claim_consumer,
-    mlopt_ring_claim_producer,
     mlopt_ring_close,
     mlopt_ring_closed,
     mlopt_ring_create,
     mlopt_ring_holder,
     mlopt_ring_leave,
-    mlopt_ring_publish,
     mlopt_ring_published,
-    mlopt_ring_release,
     mlopt_ring_released,
     mlopt_ring_shared,
-    mlopt_ring_try_acquire,
-    mlopt_ring_try_acquire_many,
-    mlopt_ring_try_reserve,
-    mlopt_ring_try_reserve_many,
 )
 from mlopt.concurrent.histogram cimport mlopt_clock_now
 from mlopt.concurrent.shared_memory cimport Memory
@@ -200,8 +206,10 @@ cdef class SPSCQueue:
     name : str, optional
         Letters, digits, ``_``, ``-`` and ``.``: a segment of POSIX shared memory ``mlopt-<name>``, of mode 0600, that
         other processes of the same user find with :meth:`attach`.
-    overflow : {"block"}
-        What a full queue does: the producer waits.
+    overflow : {"block", "drop_oldest"}, default "block"
+        What happens where the queue is full: the producer waits, or the oldest record that the consumer has not
+        acquired is discarded and counted in `dropped`.  Records that the consumer holds, `capacity` at most, are left
+        alone.  For that the queue has twice as many slots, and :meth:`reserve_many` returns one at a time.
 
     Attributes
     ----------
@@ -261,27 +269,30 @@ cdef class SPSCQueue:
             raise TypeError(f"capacity must be an int, not {type(capacity).__name__}")
         if not 1 <= capacity < 1 << 46:
             raise ValueError(f"capacity must be at least 1 and less than 2**46, not {capacity}")
-        if overflow != "block":
-            raise ValueError(f"overflow must be 'block', not {overflow!r}")
+        if overflow not in ("block", "drop_oldest"):
+            raise ValueError(f"overflow must be 'block' or 'drop_oldest', not {overflow!r}")
+        overwrites = overflow == "drop_oldest"
         description = description_of(shape, dtype)
         if dtype.itemsize * math.prod(shape) < 1 << 46:
-            nbytes = mlopt_ring_bytes(dtype.itemsize * math.prod(shape), capacity, len(description), &offset)
+            nbytes = mlopt_ring_bytes(dtype.itemsize * math.prod(shape), capacity, len(description), overwrites,
+                                      &offset)
         if nbytes == 0:
-            raise ValueError(f"{capacity} records of shape {shape} and {dtype} are too large: more than 2**46 bytes")
+            raise ValueError(f"{capacity} records of shape {shape} and {dtype} are too large: more than 2**46 bytes, "
+                             "or, where the oldest are dropped, more than 2**28 records")
         if name is None:
             memory = shared_memory.private_memory(nbytes)
         else:
             shared_memory_path(name)
             memory = shared_memory.create_segment(name, nbytes)
         mlopt_ring_create(<mlopt_ring_shared *>memory.address, dtype.itemsize * math.prod(shape), capacity,
-                          <char *>description, len(description), mlopt_process_self(0))
+                          <char *>description, len(description), overwrites, mlopt_process_self(0))
         self.attach_to(memory)
 
     cdef int attach_to(self, Memory memory) except -1:
         """Become a queue over that memory; ValueError where it holds none."""
         cdef uint64_t description_bytes = 0
-        cdef Block block = new_block(sizeof(mlopt_ring), True)
-        cdef mlopt_ring *ring = <mlopt_ring *>block.data
+        cdef Block block = new_block(sizeof(mlopt_ring) + MLOPT_RING_APART, True)
+        cdef mlopt_ring *ring = <mlopt_ring *>mlopt_ring_aligned(block.data)
         cdef mlopt_ring_shared *shared = <mlopt_ring_shared *>memory.address
         cdef Block view_block
         self.serial = next_serial()
@@ -290,7 +301,7 @@ cdef class SPSCQueue:
         shape, dtype = format_of(shared.description[:description_bytes])
         if dtype.itemsize * math.prod(shape) != ring.record_bytes:
             raise ValueError(f"{memory.name!r} is damaged: {shape} of {dtype} are not {ring.record_bytes} bytes")
-        view_block = new_block(ring.capacity * sizeof(PyObject *), True)
+        view_block = new_block(ring.slots * sizeof(PyObject *), True)
         self.shape = shape
         self.record_type = dtype
         self.ndim = len(shape)
@@ -309,7 +320,7 @@ cdef class SPSCQueue:
         cdef uint64_t slot
         if self.ring == NULL:
             return
-        for slot in range(self.ring.capacity):
+        for slot in range(self.ring.slots):
             Py_XDECREF(self.views[slot])
 
     @classmethod
@@ -395,7 +406,7 @@ cdef class SPSCQueue:
             raise ValueError("the queue was detached")
         if not producing and mlopt_ring_closed(self.ring) & MLOPT_RING_NO_READER:
             raise QueueClosed("the queue's consumer has closed it")
-        state = mlopt_ring_claim_producer(self.ring) if producing else mlopt_ring_claim_consumer(self.ring)
+        state = mlopt_queue_claim_producer(self.ring) if producing else mlopt_queue_claim_consumer(self.ring)
         if state == MLOPT_RING_NOT_YET:
             pid = mlopt_process_number(mlopt_ring_holder(self.ring, producing))
             where = "an object of this process" if pid == os.getpid() else f"process {pid}"
@@ -423,7 +434,10 @@ cdef class SPSCQueue:
         while True:
             if nanoseconds >= 0:
                 left = end - mlopt_clock_now() if nanoseconds > 0 else 0
-            state = mlopt_ring_await_space(self.ring, left) if producing else mlopt_ring_await_records(self.ring, left)
+            if producing:
+                state = mlopt_queue_await_space(self.ring, left)
+            else:
+                state = mlopt_queue_await_records(self.ring, left)
             if state == MLOPT_RING_READY:
                 return 0
             with gil:
@@ -438,16 +452,19 @@ cdef class SPSCQueue:
         if not likely(mlopt_ring_closed(self.ring) == 0, 1):
             with gil:
                 self.fail(MLOPT_RING_CLOSED, True)
-        record[0] = mlopt_ring_try_reserve(self.ring)
+        record[0] = mlopt_queue_try_reserve(self.ring)
+        if not likely(mlopt_queue_damaged(self.ring) == 0, 1):
+            with gil:
+                self.fail(MLOPT_RING_DAMAGED, True)
         return record[0] != NULL
 
     cdef int try_acquire_record(self, void **record) except -1 nogil:
         if not likely(self.ring != NULL and self.ring.consumer.claimed, 1):
             with gil:
                 self.claim(False)
-        record[0] = mlopt_ring_try_acquire(self.ring)
+        record[0] = mlopt_queue_try_acquire(self.ring)
         if record[0] == NULL and mlopt_ring_closed(self.ring):
-            record[0] = mlopt_ring_try_acquire(self.ring)  # published just before it was closed
+            record[0] = mlopt_queue_try_acquire(self.ring)  # published just before it was closed
             if record[0] == NULL:
                 with gil:
                     self.fail(MLOPT_RING_CLOSED, False)
@@ -457,20 +474,20 @@ cdef class SPSCQueue:
         self.try_reserve_record(record)
         while record[0] == NULL:
             self.wait(True, nanoseconds)
-            record[0] = mlopt_ring_try_reserve(self.ring)
+            record[0] = mlopt_queue_try_reserve(self.ring)
         return 0
 
     cdef int acquire_record(self, int64_t nanoseconds, void **record) except -1 nogil:
         self.try_acquire_record(record)
         while record[0] == NULL:
             self.wait(False, nanoseconds)
-            record[0] = mlopt_ring_try_acquire(self.ring)
+            record[0] = mlopt_queue_try_acquire(self.ring)
         return 0
 
     cdef int64_t reserve_records(self, uint64_t count, int64_t nanoseconds, void **first) except -1 nogil:
         cdef int64_t found
         self.reserve_record(nanoseconds, first)
-        found = mlopt_ring_try_reserve_many(self.ring, count, first)
+        found = mlopt_queue_try_reserve_many(self.ring, count, first)
         return found
 
     cdef int64_t acquire_records(self, uint64_t count, int64_t nanoseconds, void **first) except -1 nogil:
@@ -478,17 +495,20 @@ cdef class SPSCQueue:
         if not likely(self.ring != NULL and self.ring.consumer.claimed, 1):
             with gil:
                 self.claim(False)
-        found = mlopt_ring_try_acquire_many(self.ring, count, first)
+        found = mlopt_queue_try_acquire_many(self.ring, count, first)
         while found == 0:
             self.wait(False, nanoseconds)
-            found = mlopt_ring_try_acquire_many(self.ring, count, first)
+            found = mlopt_queue_try_acquire_many(self.ring, count, first)
         return found
 
     cdef int publish_records(self, uint64_t count) except -1 nogil:
         if not likely(self.ring != NULL and 1 <= count <= self.ring.producer.reserved, 1):
             with gil:
                 self.refuse_count(True, count)
-        mlopt_ring_publish(self.ring, count)
+        mlopt_queue_publish(self.ring, count)
+        if not likely(mlopt_queue_damaged(self.ring) == 0, 1):
+            with gil:
+                self.fail(MLOPT_RING_DAMAGED, True)
         return 0
 
     cdef int release_records(self, uint64_t count) except -1 nogil:
@@ -496,7 +516,7 @@ cdef class SPSCQueue:
                       and 1 <= count <= self.ring.consumer.position - self.ring.consumer.released, 1):
             with gil:
                 self.refuse_count(False, count)
-        mlopt_ring_release(self.ring, count)
+        mlopt_queue_release(self.ring, count)
         return 0
 
     cdef int refuse_count(self, bint producing, uint64_t count) except -1:
@@ -712,7 +732,7 @@ cdef class SPSCQueue:
             with nogil:
                 self.reserve_record(limit, &slot)
         memcpy(slot, cnp.PyArray_DATA(record), self.record_bytes)
-        mlopt_ring_publish(self.ring, 1)
+        self.publish_records(1)
 
     def try_put(self, record):
         """Copy a record into the queue as in :meth:`put`, unless it is full.
@@ -728,7 +748,7 @@ cdef class SPSCQueue:
         if not self.try_reserve_record(&slot):
             return False
         memcpy(slot, cnp.PyArray_DATA(record), self.record_bytes)
-        mlopt_ring_publish(self.ring, 1)
+        self.publish_records(1)
         return True
 
     def put_many(self, records, timeout=None):
@@ -765,7 +785,7 @@ cdef class SPSCQueue:
                         for i in range(count):
                             memcpy(<char *>first + i * self.ring.stride, source + i * self.record_bytes,
                                    self.record_bytes)
-                    mlopt_ring_publish(self.ring, count)
+                    self.publish_records(count)
                     source += count * self.record_bytes
                     left -= count
         except Exception as error:
@@ -902,7 +922,7 @@ cdef class SPSCQueue:
                 if self.ndim == 0:
                     out = out[()]
         finally:
-            mlopt_ring_release(self.ring, 1)
+            mlopt_queue_release(self.ring, 1)
         return out
 
     def get_many(self, out, timeout=None):
@@ -950,9 +970,9 @@ cdef class SPSCQueue:
             try:
                 np.copyto(out[done : done + count], self.view_of_many(first, count), casting="same_kind")
             finally:
-                mlopt_ring_release(self.ring, count)
+                mlopt_queue_release(self.ring, count)
             done += count
-            count = mlopt_ring_try_acquire_many(self.ring, most - done, &first) if done < most else 0
+            count = mlopt_queue_try_acquire_many(self.ring, most - done, &first) if done < most else 0
         return done
 
     cdef int require_none_held(self) except -1:
@@ -968,7 +988,7 @@ cdef class SPSCQueue:
     def __next__(self):
         cdef void *record = NULL
         if self.iterating and self.ring.consumer.position != self.ring.consumer.released:
-            mlopt_ring_release(self.ring, 1)
+            mlopt_queue_release(self.ring, 1)
         self.iterating = False
         try:
             if not self.try_acquire_record(&record):
@@ -1039,7 +1059,9 @@ cdef class SPSCQueue:
     # What it is and how it stands
 
     def __len__(self):
-        return min(mlopt_ring_published(self.ring) - mlopt_ring_released(self.ring), self.ring.capacity)
+        # read in this order: the later, the larger
+        cdef uint64_t gone = mlopt_ring_released(self.ring) + mlopt_queue_dropped(self.ring)
+        return min(mlopt_ring_published(self.ring) - gone, self.ring.slots)
 
     @property
     def dtype(self):
@@ -1069,7 +1091,12 @@ cdef class SPSCQueue:
     @property
     def dropped(self):
         """How many records were discarded unread; 0 where the producer waits."""
-        return 0
+        return mlopt_queue_dropped(self.ring)
+
+    @property
+    def overflow(self):
+        """What happens where the queue is full, ``"block"`` or ``"drop_oldest"``."""
+        return "drop_oldest" if mlopt_queue_overwrites(self.ring) else "block"
 
     @property
     def closed(self):

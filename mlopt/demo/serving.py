@@ -102,8 +102,8 @@ class Server:
         extractor, model, bars, pipeline = self._extractor, self._model, self._bars, self._pipeline
         push, times = pipeline.push, pipeline.times
         gradient, train_step = model.gradient, model.train_step
-        # the network's input for this bar, in the pipeline, and a copy of that for the bar before
-        x, before = pipeline.output_of(1), self._last.copy()
+        # the network's input and output for this bar, in the pipeline, and a copy of the input for the bar before
+        x, probability, before = pipeline.output_of(1), pipeline.output_of(2), self._last.copy()
         label = np.zeros(1, np.float32)
         warm, cold = _recorders(served.latency), _recorders(served.cold)
         recorders = cold
@@ -117,7 +117,7 @@ class Server:
             recorders = cold if check or compare else warm  # of the next bar
 
             start = now()
-            probability = push(open_, high, low, close, volume)
+            push(open_, high, low, close, volume)
             inferred = now()
             gradient(before, label)
             differentiated = record_gradient(inferred)

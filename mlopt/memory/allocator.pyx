@@ -6,7 +6,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy, strcpy
 
-from mlopt._kernels.core cimport slab_acquire, slab_acquire_zeroed, slab_release, slab_usable
+from mlopt._kernels.core cimport slab_acquire, slab_acquire_zeroed, slab_free, slab_malloc, slab_release, slab_usable
 
 cnp.import_array()
 
@@ -25,10 +25,6 @@ cdef extern from "numpy/arrayobject.h":
 
 cdef extern from * nogil:
     bint __builtin_mul_overflow(size_t, size_t, size_t *)
-
-
-cdef void *handler_malloc(void *context, size_t size) noexcept nogil:
-    return slab_acquire(size)
 
 
 cdef void *handler_calloc(void *context, size_t count, size_t size) noexcept nogil:
@@ -51,19 +47,15 @@ cdef void *handler_realloc(void *context, void *old, size_t size) noexcept nogil
     return new
 
 
-cdef void handler_free(void *context, void *block, size_t size) noexcept nogil:
-    slab_release(block)
-
-
 # Arrays keep a reference to the capsule, which points here: for as long as the process lives.
 cdef PyDataMem_Handler handler
 strcpy(handler.name, b"mlopt_slab")
 handler.version = 1
 handler.allocator.ctx = NULL
-handler.allocator.malloc = handler_malloc
+handler.allocator.malloc = slab_malloc()
 handler.allocator.calloc = handler_calloc
 handler.allocator.realloc = handler_realloc
-handler.allocator.free = handler_free
+handler.allocator.free = slab_free()
 cdef object capsule = PyCapsule_New(&handler, "mem_handler", NULL)
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,14 +133,14 @@ class Pipeline:
         workers: str = "fused",
         inputs: int | None = None,
         queue_capacity: int = 1024,
-        overflow: str = "block",
+        overflow: Literal["block", "drop_oldest"] = "block",
         on_error: str = "raise",
         on_bad: Callable[[int, str, str], Any] | None = None,
         checkpoint_every: int = 256,
         timed: bool = False,
     ) -> None:
         self._workers = _one_of("workers", workers, WORKERS)
-        overflow = _one_of("overflow", overflow, POLICIES)
+        _one_of("overflow", overflow, POLICIES)
         on_error = _one_of("on_error", on_error, ("raise", "skip"))
         capacity = _count("queue_capacity", queue_capacity, 2)
         every = _count("checkpoint_every", checkpoint_every, 1)

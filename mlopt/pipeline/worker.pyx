@@ -105,16 +105,16 @@ cdef class Worker:
         """Pass over the records that a checkpoint has seen, at the beginning."""
         self.source.claim(False)
         while mlopt_ring_released(self.source.ring) < <uint64_t>consumed:
-            if mlopt_ring_try_acquire(self.source.ring) == NULL:
+            if mlopt_queue_try_acquire(self.source.ring) == NULL:
                 raise RuntimeError("a checkpoint has seen more records than there are")
-            mlopt_ring_release(self.source.ring, 1)
+            mlopt_queue_release(self.source.ring, 1)
 
     cdef int settle(self) except -1:
         """Lets go of what was acquired, after a checkpoint."""
         if self.held:
             if self.checkpoint is not None:
                 self.checkpoint(self.consumed)
-            mlopt_ring_release(self.source.ring, self.held)
+            mlopt_queue_release(self.source.ring, self.held)
             self.held = 0
         return 0
 
@@ -136,12 +136,12 @@ cdef class Worker:
         cdef Outcome outcome
         cdef int64_t waits = 0
         while self.stopping[0] == 0:
-            given = <const record *>mlopt_ring_try_acquire(source)
+            given = <const record *>mlopt_queue_try_acquire(source)
             if given == NULL:
                 if waits:
                     return False
                 waits += 1
-                mlopt_ring_await_records(source, SLICE)
+                mlopt_queue_await_records(source, SLICE)
                 continue
             waits = 0
             table = current_table_nogil()
@@ -161,13 +161,13 @@ cdef class Worker:
                         self.explain(made, <const char *>given + VALUES)
                 elif given.status == FAILED:
                     memcpy(<char *>made + VALUES, <const char *>given + VALUES, given.length)
-                mlopt_ring_publish(target, 1)
+                mlopt_queue_publish(target, 1)
             self.held += 1
             self.consumed += 1
             if given.status == END and given.stage == run:
                 return True
             if self.checkpoint is None:
-                mlopt_ring_release(source, 1)
+                mlopt_queue_release(source, 1)
                 self.held = 0
             elif self.held >= self.checkpoint_every:
                 self.settle_now()
@@ -175,10 +175,10 @@ cdef class Worker:
 
     cdef void *space(self, mlopt_ring *ring) noexcept nogil:
         """The next record to write, once there is room; NULL where the worker is to leave."""
-        cdef void *made = mlopt_ring_try_reserve(ring)
+        cdef void *made = mlopt_queue_try_reserve(ring)
         while made == NULL and self.stopping[0] == 0:
-            mlopt_ring_await_space(ring, SLICE)
-            made = mlopt_ring_try_reserve(ring)
+            mlopt_queue_await_space(ring, SLICE)
+            made = mlopt_queue_try_reserve(ring)
         return made
 
     cdef void explain(self, record *made, const void *x) noexcept with gil:

@@ -29,7 +29,7 @@ from mlopt.soak.run import Settings, Soak
 from mlopt.soak.table import LiveLine, print_result
 
 SHORTEST = 2.0  # seconds
-FAULTS = ("leak", "lose", "repeat", "wrong", "crash", "leave")
+FAULTS = ("leak", "lose", "repeat", "wrong", "crash", "leave", "stall")
 
 
 def _seconds(unit: float) -> Callable[[str], float]:

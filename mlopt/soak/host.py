@@ -85,13 +85,18 @@ def main() -> int:
     setting = setting_from(values)
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what anything prints is not taken for a report
-    load = load_class(setting.name)(setting)
+    kind = load_class(setting.name)
+    os.nice(kind.niceness)
+    load = kind(setting)
     before = processes.descriptors()
     started = time.monotonic()
     load.start()
     intervals = Intervals(load.latency) if load.latency is not None else None
-    _say(out, {"kind": "started"})
     stop = False
+    while not (stop or load.problems or all(load.counters().get(name) for name in load.rising)):
+        # its processes are on their way
+        stop = bool(select.select([sys.stdin], [], [], 0.05)[0])
+    _say(out, {"kind": "started"})
     while not stop:
         stop = bool(select.select([sys.stdin], [], [], setting.interval)[0])
         _say(out, {"kind": "sample"} | _figures(load, intervals))

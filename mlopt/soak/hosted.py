@@ -36,15 +36,17 @@ class Hosted:
 
     def __init__(self, label: str, setting: Setting) -> None:
         self.label = label
-        self.result = LoadResult(label, load_class(setting.name).title)
+        kind = load_class(setting.name)
+        self.passing_children = kind.passing_children
+        self.result = LoadResult(label, kind.title)
         self.counters: dict[str, int] = {}
         self.latency: dict[str, float] = {}
         self.pool: dict[str, float] = {}
-        self.ended = self.started = False
-        self._risen = dict.fromkeys(load_class(setting.name).rising, time.monotonic())  # when each counter last did
+        self.ended = self.started = self._stalled = False
+        self._risen = dict.fromkeys(kind.rising, time.monotonic())  # when each counter last did
         self._buffer = b""
         self._log = Path(setting.folder, f"{label}.log")
-        with open(self._log, "wb") as log:
+        with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "mlopt.soak.host", json.dumps(asdict(setting))],
                 stdin=subprocess.PIPE,
@@ -112,19 +114,30 @@ class Hosted:
             if os.path.getsize(self._log) > limit:
                 os.truncate(self._log, 0)
 
+    def give_up(self, why: str) -> None:
+        """End a load that has not started."""
+        if not (self.started or self.ended):
+            self._stall(why)
+            self.ended = True
+
+    def _stall(self, why: str) -> None:
+        """Ask a load that stands still where it is, and end it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(DUMP_SECONDS)
+        self._stalled = True
+        self._count("stalls", f"{why}\n{self.log(8000)}")
+        self.kill()
+
     def watch(self) -> bool:
         """Whether it still goes on; a load that stands still is asked where it is, and ended."""
         self.bound_log()
-        if self.ended:
+        if self.ended or self._stalled:
             return False
         name = min(self._risen, key=self._risen.__getitem__)
         if time.monotonic() - self._risen[name] < STALL_SECONDS:
             return True
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGUSR1)
-        time.sleep(DUMP_SECONDS)
-        self._count("stalls", f"{name} stood still for {STALL_SECONDS:g} s\n{self.log(8000)}")
-        self.kill()
+        self._stall(f"{name} stood still for {STALL_SECONDS:g} s")
         return False
 
     def tell_to_stop(self) -> None:
@@ -140,18 +153,18 @@ class Hosted:
 
     def close(self, deadline: float) -> LoadResult:
         """Wait for the process until `deadline` (monotonic seconds), end it then; its result."""
+        if self._out.closed:
+            return self.result
         try:
             code = self._process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGUSR1)
-            time.sleep(DUMP_SECONDS)
-            self._count("stalls", f"did not stop in time\n{self.log(8000)}")
-            self.kill()
-            code = self._process.wait()
+            self._stall("did not stop in time")
+            self._process.wait()
         else:
             self.read()
             if code:
+                self.kill()  # what it started
+            if code and not self._stalled:
                 self._count("errors", f"its process ended with {code}\n{self.log()}")
         if not self.result.counters.get("records"):
             self.result.counters = dict(self.counters) | self.result.counters

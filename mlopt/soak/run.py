@@ -18,6 +18,7 @@ import numpy as np
 
 import mlopt
 from mlopt._kernels.core import cpu_report, current_isa
+from mlopt.concurrent import SPSCQueue
 from mlopt.soak import processes
 from mlopt.soak.hosted import Hosted
 from mlopt.soak.loads import LOADS
@@ -28,12 +29,12 @@ from mlopt.soak.stream import day_shapes
 from mlopt.soak.verdicts import Verdict, judge_counters, judge_handles, judge_memory
 from mlopt.targets.allocations import count_allocations_of
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0  # for all loads to have done something
 STOP_SECONDS = 120.0
 SUPERVISOR = "supervisor"
 FUSED_STEP = "mlopt.soak.loads.pipelines:fused_step"
 COUNTED = 5000  # records whose allocations are counted, after as many
-GROUP_COLUMNS = ("resident", "proportional", "descriptors", "threads")
+GROUP_COLUMNS = ("resident", "largest", "proportional", "descriptors", "threads")
 LATENCY_COLUMNS = ("median", "p99", "p999", "max")
 
 
@@ -128,17 +129,19 @@ class Soak:
         deadline = time.monotonic() + START_SECONDS
         while not all(host.started or host.ended for host in self.hosts) and not self.stop_reason:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the loads did not start within {START_SECONDS:g} s")
+                for host in self.hosts:
+                    host.give_up(f"did not start within {START_SECONDS:g} s")
             self._listen(0.1)
 
     def _listen(self, seconds: float) -> None:
-        """Take in reports for so long."""
+        """Take in reports for so long; what has come already in any case."""
         end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            ready = select.select([host for host in self.hosts if not host.ended], [], [], min(left, 0.1))[0]
-            for host in ready:
+        while True:
+            left = end - time.monotonic()
+            wait = min(max(left, 0.0), 0.1)
+            for host in select.select([host for host in self.hosts if not host.ended], [], [], wait)[0]:
                 host.read()
-            if self.stop_reason:
+            if left <= 0 or self.stop_reason:
                 return
 
     def _columns(self) -> tuple[list[str], list[str]]:
@@ -160,11 +163,11 @@ class Soak:
             self._told(self)
             if self.elapsed >= self.settings.seconds:
                 break
-            running = sum(host.watch() for host in self.hosts)
-            if not running:
-                self.end_early("no load is running any more")
             due = max(due + self.settings.sample_seconds, now)
             self._listen(min(due, started + self.settings.seconds) - time.monotonic())
+            running = sum(host.watch() for host in self.hosts)  # now that what they said has been heard
+            if not running:
+                self.end_early("no load is running any more")
         self.elapsed = time.monotonic() - started
         return series
 
@@ -177,7 +180,7 @@ class Soak:
         for host in self.hosts:
             pids = processes.descendants(host.pid, parent_of)
             own -= set(pids)
-            totals, count = processes.totals(pids)
+            totals, count = processes.totals(pids[:1] if host.passing_children else pids)
             if count:
                 values |= {f"{host.label}/{name}": value for name, value in totals.items()}
                 self.resident += totals["resident"]
@@ -208,7 +211,8 @@ class Soak:
         for result in results:
             verdicts += judge_counters(result.name, result.counters, result.problems)
         for group in [result.name for result in results] + [SUPERVISOR]:
-            verdicts.append(judge_memory(group, series.times, series[f"{group}/resident"]))
+            memory = series[f"{group}/resident"], series[f"{group}/largest"]
+            verdicts.append(judge_memory(group, series.times, *memory))
             for name in ("descriptors", "threads"):
                 if np.isfinite(series[f"{group}/{name}"]).any():
                     verdicts.append(judge_handles(group, name, series.times, series[f"{group}/{name}"]))
@@ -219,6 +223,8 @@ class Soak:
         segments = sorted(set(processes.segments()) - before)
         words = "none is left" if not segments else f"{len(segments)} are left: {', '.join(segments)[:500]}"
         verdicts.append(Verdict("shared memory after the stop", not segments, words, float(len(segments))))
+        if segments:
+            SPSCQueue.clean_up()  # they have been told
         if "fused" in self.settings.loads:
             verdicts += _count_allocations()
         return verdicts

@@ -81,10 +81,6 @@ class Series:
         self._rows[: self._count] = kept
         self._stride *= 2
 
-    def rate(self, column: str) -> NDArray[np.float64]:
-        """The growth of a column per second, from each row to the next."""
-        return np.diff(self[column]) / np.maximum(np.diff(self.times), 1e-9)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain types, ready for :mod:`json`; NaN as None."""
 

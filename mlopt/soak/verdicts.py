@@ -16,9 +16,11 @@ MIB = float(1 << 20)
 # settles looks like a leak of hundreds of megabytes an hour.
 LONG = 300.0
 SLOPE_LIMIT = 1.0  # MiB an hour, that a whole day's noise stays under
+SETTLING = 4.0  # MiB that any long window may bring: an allocator's fragments spread for hours
 GROWTH_LIMIT = 16.0  # MiB of one load's processes together, in a short run after its first quarter
 HANDLES_LIMIT = 16  # descriptors or threads more than before: processes that are being restarted have some for a moment
-POINTS = 120  # medians of stretches that the slope is fitted to
+POINTS = 120  # stretches that a slope is fitted to
+UPPER = 0.75  # what a stretch counts as: a process that was killed is away for some of its samples
 CONFIDENCE = 1.96  # standard deviations: 95 %
 
 # Counters that must be zero in every load.
@@ -68,14 +70,14 @@ class Verdict:
 def _stretches(
     times: NDArray[np.float64], values: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The medians of up to `count` stretches of equal numbers of samples."""
+    """The upper quartiles of up to `count` stretches of equal numbers of samples, at their middles."""
     if len(times) <= count:
         return times, values
     edges = np.linspace(0, len(times), count + 1).astype(int)
     spans = list(pairwise(edges))
     return (
         np.array([np.median(times[first:last]) for first, last in spans]),
-        np.array([np.median(values[first:last]) for first, last in spans]),
+        np.array([np.quantile(values[first:last], UPPER) for first, last in spans]),
     )
 
 
@@ -96,8 +98,8 @@ def theil_sen(times: NDArray[np.float64], values: NDArray[np.float64]) -> Slope:
 
     A quarter of the points and more may be anything (a process that was away for a sample) without moving it.  The
     interval is Sen's, from the distribution of Kendall's tau of a series without a trend.  It supposes independent
-    points: these are medians of stretches, and the variance is widened by what the residuals' neighbours still have in
-    common, (1 + r) / (1 - r) with their correlation r.
+    points: the variance is widened by what neighbouring residuals have in common, (1 + r) / (1 - r) with their
+    correlation r.
 
     Parameters
     ----------
@@ -122,7 +124,6 @@ def theil_sen(times: NDArray[np.float64], values: NDArray[np.float64]) -> Slope:
     """
     if len(times) != len(values) or len(times) < 3:
         raise ValueError(f"times and values must be of one length of at least 3, not {len(times)} and {len(values)}")
-    times, values = _stretches(np.asarray(times, np.float64), np.asarray(values, np.float64), POINTS)
     n = len(times)
     first, second = np.triu_indices(n, 1)
     slopes = np.sort((values[second] - values[first]) / (times[second] - times[first]))
@@ -142,19 +143,25 @@ def _quarters(
     return values[(share >= 0.25) & (share < 0.5)], values[share >= 0.75]
 
 
-def judge_memory(name: str, times: NDArray[np.float64], resident: NDArray[np.float64]) -> Verdict:
+def judge_memory(
+    name: str, times: NDArray[np.float64], resident: NDArray[np.float64], largest: NDArray[np.float64] | None = None
+) -> Verdict:
     """Whether resident memory stayed flat once everything ran.
 
-    Of a long run, the second half is fitted: it did not if the slope is above SLOPE_LIMIT *and* its whole interval is
-    above zero.  Of a short run, the median of the last quarter may not be more than GROWTH_LIMIT above that of the
-    second quarter.
+    Of a long run, the upper quartiles of POINTS stretches of the second half are fitted: it did not if the slope is
+    above its limit *and* its whole interval above zero; the limit is SLOPE_LIMIT, or SETTLING over the window.  Of a
+    short run, the upper quartile of the last quarter may not be more than GROWTH_LIMIT above that of the second
+    quarter; of the largest process alone, since those that are killed and started again are away for much of a short
+    time.
 
     Parameters
     ----------
     name : str
         Whose memory.
     times, resident : ndarray of float64, shape (n,)
-        Seconds and bytes; samples that are NaN are left out.
+        Seconds, and bytes of all processes together; samples that are NaN are left out.
+    largest : ndarray of float64, shape (n,), optional
+        Bytes of the largest process; `resident` by default.
 
     Returns
     -------
@@ -168,14 +175,15 @@ def judge_memory(name: str, times: NDArray[np.float64], resident: NDArray[np.flo
         return Verdict(title, False, f"{len(times)} samples are too few to judge", 0.0)
     late = times >= times[0] + (times[-1] - times[0]) / 2
     if times[late][-1] - times[late][0] < LONG:
-        before, after = _quarters(times, mib)
-        growth = float(np.median(after) - np.median(before)) if len(before) and len(after) else 0.0
+        before, after = _quarters(times, mib if largest is None else largest[known] / MIB)
+        growth = float(np.quantile(after, UPPER) - np.quantile(before, UPPER)) if len(before) and len(after) else 0.0
         words = f"{growth:+.2f} MiB after the first quarter (limit {GROWTH_LIMIT:g})"
         return Verdict(title, growth <= GROWTH_LIMIT, words, growth)
-    slope = theil_sen(times[late] / HOUR, mib[late])
-    held = slope.value <= SLOPE_LIMIT or slope.low <= 0
+    slope = theil_sen(*_stretches(times[late] / HOUR, mib[late], POINTS))
+    limit = max(SLOPE_LIMIT, SETTLING * HOUR / (times[-1] - times[late][0]))
+    held = slope.value <= limit or slope.low <= 0
     interval = f"95 %: {slope.low:+.2f} to {slope.high:+.2f}"
-    words = f"{slope.value:+.2f} MiB/h, {interval} (limit {SLOPE_LIMIT:g}, or 0 inside)"
+    words = f"{slope.value:+.2f} MiB/h, {interval} (limit {limit:.3g}, or 0 inside)"
     return Verdict(title, held, words, slope.value)
 
 
@@ -198,7 +206,7 @@ def judge_counters(name: str, counters: Mapping[str, int], problems: Sequence[st
     found = {fault: counters.get(fault, 0) for fault in FAULTS if counters.get(fault, 0)}
     if not found:
         return [Verdict(f"records of {name}", True, f"{counters.get('records', 0):,}, every one accounted for", 0.0)]
-    told = f": {problems[0]}" if problems else ""
+    told = f": {problems[0].splitlines()[0]}" if problems and problems[0] else ""
     return [
         Verdict(f"{FAULTS[fault]} in {name}", False, f"{count:,} (limit 0){told}", float(count))
         for fault, count in found.items()

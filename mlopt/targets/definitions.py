@@ -451,12 +451,13 @@ TARGETS = (
     Target(
         "pipeline_throughput",
         "bars → features → scale → model → output",
-        "Pipeline over a table of real bars, in place, a bar; the baseline program's stages, and the same stages as they "
-        "are usually written, each returning new arrays",
+        "Pipeline over a table of real bars, in place, a bar; the baseline program's stages, and the same stages as "
+        "they are usually written, each returning new arrays",
         ALGORITHMS,
         (
             higher("stated", "10× the baseline", 10.0, "vs_baseline"),
             higher("goal", "≥ 10× the same stages copying and allocating", 10.0, "vs_copying"),
+            lower("goal", "0 allocations a record", 0.0, "allocations"),
         ),
         "pipeline",
     ),
@@ -465,14 +466,25 @@ TARGETS = (
         "acquire, .array, release from Python",
         "pools of 1 M (32, 32) f64 matrices, 10 K (64, 128) f32 batches, 100 K (128,) f64 vectors",
         ALGORITHMS,
-        (lower("goal", "≤ 60 ns", 60e-9, scale=L1),),
+        (
+            lower("goal", "≤ 60 ns", 60e-9, scale=L1),
+            higher("goal", "in C, each of two threads ≥ 0.9× one", 0.9, "two_threads"),
+        ),
+        "pools",
     ),
     Target(
         "spsc",
         "records between two processes",
-        "400-byte records, zero copy, one call a record",
+        "400-byte records, one call a record on either side, read in place; in C 64-byte records between two threads, "
+        "written and read, one call a record, and the median latency one way",
         ALGORITHMS,
-        (higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),),
+        (
+            higher("goal", "≥ 2 M records/s from Python", 2e6, "rate"),
+            higher("goal", "≥ 50 M records/s in C", 50e6, "c_rate"),
+            higher("stretch", "≥ 100 M records/s in C", 100e6, "c_rate"),
+            lower("goal", "latency ≤ 300 ns spinning", 300e-9, "latency"),
+        ),
+        "queues",
     ),
     Target(
         "counter_increment",

@@ -29,6 +29,7 @@ PEERS = {
     "sparse_dot_mkl": ("MKL", "mkl"),
     "fbpca": ("fbpca", "fbpca"),
     "prometheus_client": ("prometheus-client", "prometheus-client"),
+    "faster_fifo": ("faster-fifo", "faster-fifo"),
 }
 
 # Tell OpenBLAS to run other kernels than it would choose: comparisons would be with a lamed peer.

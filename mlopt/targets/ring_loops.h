@@ -18,7 +18,7 @@ typedef struct mlopt_ring_loop {
 
 static inline mlopt_ring *mlopt_ring_loop_new(uint64_t record_bytes, uint64_t capacity)
 {
-    uint64_t offset, described, bytes = mlopt_ring_bytes(record_bytes, capacity, 0, &offset);
+    uint64_t offset, described, bytes = mlopt_ring_bytes(record_bytes, capacity, 0, 0, &offset);
     mlopt_ring *ring = aligned_alloc(MLOPT_RING_APART, sizeof *ring);
     mlopt_ring_shared *shared = bytes ? aligned_alloc(4096, (bytes + 4095) / 4096 * 4096) : NULL;
     if (ring == NULL || shared == NULL) {
@@ -27,7 +27,7 @@ static inline mlopt_ring *mlopt_ring_loop_new(uint64_t record_bytes, uint64_t ca
         return NULL;
     }
     memset(shared, 0, bytes);
-    mlopt_ring_create(shared, record_bytes, capacity, NULL, 0, mlopt_process_self(0));
+    mlopt_ring_create(shared, record_bytes, capacity, NULL, 0, 0, mlopt_process_self(0));
     mlopt_ring_attach(ring, shared, bytes, mlopt_process_self(1), &described);
     mlopt_ring_claim_producer(ring);
     mlopt_ring_claim_consumer(ring);

@@ -1,6 +1,6 @@
 // sources: memory/thread_number.c
 /* Threads that take slots of one small pool, mark them, pass some to each other and give them back, while one trims;
- * there are as many slots as they hold at most, so nobody may ever find the pool empty.  A slot in two hands shows as
+ * they never hold more than there are, so nobody may ever find the pool empty.  A slot in two hands shows as
  * a wrong mark, a wrong ordering as a report of ThreadSanitizer.  Then the same with a pool that is too small and
  * whose threads wait, with a pool that grows, and with threads that come and go. */
 #include <sched.h>
@@ -9,7 +9,8 @@
 /* Between reading a head and swapping it, and between looking at two shards, a thread often loses its processor. */
 static void between(void);
 #define MLOPT_POOL_BETWEEN() between()
-#include "memory/array_pool.c" /* NOLINT: with the delays */
+#include "memory/array_pool.c" /* with the delays */
+#include "memory/array_pool_upkeep.c"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -19,8 +20,8 @@ static void between(void);
 
 enum { THREADS = 4, HELD = 2, BYTES = 192, PASSED = 2 };
 
-static const int64_t NANOSECONDS = 1000000000;
-static _Atomic int stop;
+static const int64_t NANOSECONDS = 1000000000, LONG_WAIT = 20000000000;
+static _Atomic int stop, permits; /* as many as slots: who has one must get a slot */
 static _Atomic size_t rounds;
 static mlopt_array_pool *pool;
 static mlopt_pool_slot *_Atomic passed[PASSED]; /* slots on their way from one thread to another */
@@ -41,7 +42,7 @@ static uint64_t next_random(uint64_t *state)
 static void between(void)
 {
     static _Thread_local uint64_t random = 88172645463325252ull;
-    if (next_random(&random) % 32 == 0)
+    if (next_random(&random) % 8 == 0)
         sched_yield();
 }
 
@@ -64,16 +65,35 @@ static void use(mlopt_pool_slot *slot, unsigned char mark)
 
 static mlopt_pool_slot *acquire(void)
 {
+    const int64_t start = mlopt_clock_now();
     mlopt_pool_status status = MLOPT_POOL_OK;
     mlopt_pool_slot *slot = mlopt_array_pool_acquire(pool, &status);
     if (slot == NULL && pool->policy == MLOPT_POOL_WAIT)
-        slot = mlopt_array_pool_acquire_waiting(pool, 20000000000, &status);
+        slot = mlopt_array_pool_acquire_waiting(pool, LONG_WAIT, &status);
+    if (mlopt_clock_now() - start >= LONG_WAIT)
+        fail("one who waited was forgotten");
     if (slot == NULL)
         fail(status == MLOPT_POOL_IS_EMPTY ? "the pool was called empty, and was not" : "no slot");
     return slot;
 }
 
-/* Up to HELD slots at a time (one where the others wait for them); some are released by another thread. */
+static int take_permit(void)
+{
+    int left = atomic_load_explicit(&permits, memory_order_acquire);
+    while (left > 0)
+        if (atomic_compare_exchange_weak_explicit(&permits, &left, left - 1, memory_order_acq_rel,
+                                                  memory_order_acquire))
+            return 1;
+    return 0;
+}
+
+static void release_with_permit(mlopt_pool_slot *slot)
+{
+    release(slot);
+    atomic_fetch_add_explicit(&permits, 1, memory_order_acq_rel);
+}
+
+/* Up to HELD slots at a time, as permits allow; some are released by another thread. */
 static void *work(void *argument)
 {
     const unsigned char self = (unsigned char)(uintptr_t)argument;
@@ -81,17 +101,33 @@ static void *work(void *argument)
     size_t done = 0;
     for (; !atomic_load_explicit(&stop, memory_order_relaxed); done++) {
         mlopt_pool_slot *held[HELD];
-        const int count = pool->policy == MLOPT_POOL_WAIT ? 1 : 1 + (int)(next_random(&random) % HELD);
-        for (int i = 0; i < count; i++)
-            held[i] = acquire();
+        int count = 0;
+        while (count < HELD && take_permit())
+            held[count++] = acquire();
+        if (count == 0)
+            sched_yield();
         for (int i = 0; i < count; i++) {
-            use(held[i], self);
             mlopt_pool_slot *slot = held[i];
-            if (next_random(&random) % 4 == 0)
+            use(slot, self);
+            if (next_random(&random) % 8 == 0)
                 slot = atomic_exchange_explicit(&passed[next_random(&random) % PASSED], slot, memory_order_acq_rel);
             if (slot)
-                release(slot);
+                release_with_permit(slot);
         }
+    }
+    atomic_fetch_add(&rounds, done);
+    return NULL;
+}
+
+/* One slot for all. */
+static void *wait_for_it(void *argument)
+{
+    size_t done = 0;
+    for (; !atomic_load_explicit(&stop, memory_order_relaxed); done++) {
+        mlopt_pool_slot *slot = acquire();
+        use(slot, (unsigned char)(uintptr_t)argument);
+        between();
+        release(slot);
     }
     atomic_fetch_add(&rounds, done);
     return NULL;
@@ -108,30 +144,32 @@ static void *brief(void *argument)
     return NULL;
 }
 
-static void run(const char *name, uint32_t capacity, mlopt_pool_policy policy, int threads_come_and_go)
+static void run(const char *name, void *(*body)(void *), uint32_t capacity, mlopt_pool_policy policy, int trims)
 {
     pthread_t threads[THREADS];
     mlopt_array_pool_statistics statistics;
+    const int threads_come_and_go = body == brief;
     const int64_t end = mlopt_clock_now() + NANOSECONDS;
     pool = mlopt_array_pool_create(BYTES, capacity, policy, 0, 0, 0);
     if (pool == NULL)
         fail("no pool");
     atomic_store(&stop, 0);
     atomic_store(&rounds, 0);
+    atomic_store(&permits, policy == MLOPT_POOL_GROW ? 100 : (int)capacity);
     size_t started = 0;
     while (mlopt_clock_now() < end) {
         if (threads_come_and_go || started == 0)
             for (uintptr_t i = 0; i < THREADS; i++, started++)
-                if (pthread_create(&threads[i], NULL, threads_come_and_go ? brief : work, (void *)(i + 1)))
+                if (pthread_create(&threads[i], NULL, body, (void *)(i + 1)))
                     fail("no thread");
         if (threads_come_and_go) {
             for (int i = 0; i < THREADS; i++)
                 pthread_join(threads[i], NULL);
         } else {
-            const struct timespec pause = {0, 5000000};
+            const struct timespec pause = {0, 200000};
             nanosleep(&pause, NULL);
         }
-        if (policy != MLOPT_POOL_WAIT) /* which would wake those whom a release forgot */
+        if (trims) /* not where some wait: it wakes those whom a release forgot */
             mlopt_array_pool_trim(pool);
     }
     atomic_store(&stop, 1);
@@ -153,9 +191,10 @@ static void run(const char *name, uint32_t capacity, mlopt_pool_policy policy, i
 
 int main(void)
 {
-    run("exact capacity", THREADS * HELD + PASSED, MLOPT_POOL_RAISE, 0);
-    run("waiting", PASSED + 1, MLOPT_POOL_WAIT, 0);
-    run("growing", 1, MLOPT_POOL_GROW, 0);
-    run("threads that end", THREADS, MLOPT_POOL_RAISE, 1);
+    run("exact capacity", work, THREADS + 1, MLOPT_POOL_RAISE, 0);
+    run("exact capacity, trimmed", work, THREADS + 1, MLOPT_POOL_RAISE, 1);
+    run("waiting", wait_for_it, 1, MLOPT_POOL_WAIT, 0);
+    run("growing", work, 1, MLOPT_POOL_GROW, 1);
+    run("threads that end", brief, THREADS, MLOPT_POOL_RAISE, 1);
     return 0;
 }

@@ -64,7 +64,7 @@ static inline void pause_sometimes(void)
             sched_yield();
     }
     static _Thread_local uint64_t state = 0x2545f4914f6cdd1d;
-    if (next_random(&state) % 16 == 0)
+    if (next_random(&state) % 32 == 0)
         sched_yield();
 }
 

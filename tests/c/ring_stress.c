@@ -130,14 +130,14 @@ int main(void)
     const double end = now() + SECONDS;
     for (; now() < end; rings++) {
         const uint64_t capacity = capacities[rings % (sizeof capacities / sizeof *capacities)];
-        const uint64_t bytes = mlopt_ring_bytes(WORDS * 8, capacity, 0, &offset);
+        const uint64_t bytes = mlopt_ring_bytes(WORDS * 8, capacity, 0, 0, &offset);
         mlopt_ring *ring = aligned_alloc(MLOPT_RING_APART, sizeof *ring);
         mlopt_ring_shared *shared = aligned_alloc(MLOPT_RING_APART, (bytes + 127) / 128 * 128);
         pthread_t thread;
         if (ring == NULL || shared == NULL)
             return 1;
         memset(shared, 0, bytes);
-        mlopt_ring_create(shared, WORDS * 8, capacity, NULL, 0, mlopt_process_self(0));
+        mlopt_ring_create(shared, WORDS * 8, capacity, NULL, 0, 0, mlopt_process_self(0));
         if (!mlopt_ring_attach(ring, shared, bytes, mlopt_process_self(1), &described) ||
             mlopt_ring_claim_producer(ring) != MLOPT_RING_READY || mlopt_ring_claim_consumer(ring) != MLOPT_RING_READY)
             return 1;

@@ -1,7 +1,7 @@
 // sources: memory/slab.c
 /* Threads that take blocks of the slab pool, mark them, pass some to each other and give them back, while
- * one trims and reads the statistics.  A block in two hands shows as a wrong mark, a wrong ordering as a
- * report of ThreadSanitizer. */
+ * one trims, reads the statistics, and has some requests refused.  A block in two hands shows as a wrong mark, a wrong
+ * ordering as a report of ThreadSanitizer. */
 #include "memory/slab.h"
 
 #include <pthread.h>
@@ -15,7 +15,7 @@ enum { THREADS = 4, HELD = 16, SLOTS = 32 };
 
 static const double SECONDS = 4;
 static _Atomic int stop;
-static _Atomic size_t rounds;
+static _Atomic size_t rounds, unserved;
 static void *_Atomic passed[SLOTS]; /* blocks on their way from one thread to another */
 
 static uint64_t next_random(uint64_t *state)
@@ -75,7 +75,11 @@ static void *work(void *argument)
         } else {
             sizes[i] = random_size(&state);
             held[i] = mlopt_slab_acquire(sizes[i]);
-            if (held[i] == NULL || (uintptr_t)held[i] % MLOPT_SLAB_ALIGNMENT || mlopt_slab_usable(held[i]) < sizes[i])
+            if (held[i] == NULL) { /* refused on purpose: counted, and compared with what the pool says */
+                atomic_fetch_add_explicit(&unserved, 1, memory_order_relaxed);
+                continue;
+            }
+            if ((uintptr_t)held[i] % MLOPT_SLAB_ALIGNMENT || mlopt_slab_usable(held[i]) < sizes[i])
                 abort();
             mark(held[i], sizes[i], self);
         }
@@ -99,6 +103,7 @@ int main(void)
     pthread_t threads[THREADS];
     mlopt_slab_statistics statistics;
     const double end = now() + SECONDS;
+    uint64_t refused = 0;
     for (uintptr_t i = 0; i < THREADS; i++)
         if (pthread_create(&threads[i], NULL, work, (void *)(i + 1)))
             return 1;
@@ -107,16 +112,23 @@ int main(void)
         nanosleep(&pause, NULL);
         mlopt_slab_trim();
         mlopt_slab_stats(&statistics);
+        refused += mlopt_slab_fail_every(statistics.misses % 2 ? 5 : 0);
     }
     atomic_store(&stop, 1);
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    refused += mlopt_slab_fail_every(0);
     for (int i = 0; i < SLOTS; i++)
         mlopt_slab_release(atomic_load(&passed[i]));
     mlopt_slab_trim();
     mlopt_slab_stats(&statistics);
-    printf("%zu rounds, %llu hits, %llu misses\n", atomic_load(&rounds), (unsigned long long)statistics.hits,
-           (unsigned long long)statistics.misses);
+    printf("%zu rounds, %llu hits, %llu misses, %llu refused\n", atomic_load(&rounds),
+           (unsigned long long)statistics.hits, (unsigned long long)statistics.misses, (unsigned long long)refused);
+    if (refused == 0 || refused != atomic_load(&unserved)) {
+        fprintf(stderr, "%llu were refused, %zu were not served\n", (unsigned long long)refused,
+                atomic_load(&unserved));
+        return 1;
+    }
     if (statistics.blocks_in_use || statistics.blocks_cached || statistics.returned != statistics.misses) {
         fprintf(stderr, "blocks were lost: %zu in use, %zu cached\n", statistics.blocks_in_use,
                 statistics.blocks_cached);

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 from memory_model.explorer import explore
-from memory_model.models import array_pool, ring, slab
+from memory_model.models import array_pool, map, ring, slab
 from memory_model.weakening import Orders
 
-MODELS = [slab, array_pool, ring]
+MODELS = [slab, array_pool, ring, map]
+LONG = [ring, map]
 ROOT = Path(__file__).parents[2]
 
 
@@ -51,7 +52,11 @@ def test_holds_in_every_execution(scenario):
     assert result.states > 50  # or nothing happened
 
 
-@pytest.mark.parametrize("model", MODELS, ids=names)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(model, marks=pytest.mark.slow) if model in LONG else model for model in MODELS],
+    ids=names,
+)
 def test_every_ordering_is_needed_or_explained(model):
     unnoticed = {weakened for weakened in possible(model) if not breaks(model, weakened)}
     assert unnoticed == set(model.STRONGER_THAN_NEEDED)

@@ -25,7 +25,7 @@ MEASURED_NOW = {
     "fit_digits", "gradient", "inference", "inference_shapes", "inference_int8", "allocations", "cpu_utilisation",
     "strassen_4096", "vector_ops", "feature_symbols", "feature_history", "overall", "int8_gemm", "int8_sizes",
     "sparse_vs_dense", "sparse_sizes", "sparse_real", "soak", "svd_512", "svd_dense", "svd_sparse",
-    "counter_increment", "pipeline_throughput", "map_read",
+    "counter_increment", "pipeline_throughput", "map_read", "spsc", "pools",
 }  # fmt: skip
 
 

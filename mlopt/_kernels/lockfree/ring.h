@@ -35,9 +35,10 @@
 #define MLOPT_RING_VERSION 1
 #define MLOPT_RING_LINE 64
 #define MLOPT_RING_APART 128 /* bytes between words that two processors write: these fetch lines in pairs */
-#define MLOPT_RING_LIMIT (UINT64_C(1) << 46) /* bytes of a ring; keeps sums of sizes far from overflow */
-#define MLOPT_RING_SPINS 32                  /* the longest of the pauses before sleep; 63 in all, 1 to 2 us */
-#define MLOPT_RING_SLICE 50000000            /* nanoseconds of sleep before looking whether the other side lives */
+#define MLOPT_RING_LIMIT (UINT64_C(1) << 46)           /* bytes of a ring; keeps sums of sizes far from overflow */
+#define MLOPT_RING_OVERWRITE_LIMIT (UINT64_C(1) << 28) /* records: numbers of slots are 30 bits */
+#define MLOPT_RING_SPINS 32       /* the longest of the pauses before sleep; 63 in all, 1 to 2 us */
+#define MLOPT_RING_SLICE 50000000 /* nanoseconds of sleep before looking whether the other side lives */
 
 /* `closed` */
 #define MLOPT_RING_NO_MORE 1   /* nothing will be published any more */
@@ -56,31 +57,42 @@ typedef struct mlopt_ring_shared {
     _Atomic uint64_t creator, producer, consumer;
     alignas(MLOPT_RING_APART) _Atomic uint64_t published;
     alignas(MLOPT_RING_APART) _Atomic uint64_t released;
+    /* Of rings that overwrite (ring_overwrite.h). */
+    alignas(MLOPT_RING_APART) _Atomic uint64_t head;
+    alignas(MLOPT_RING_APART) _Atomic uint64_t spare;
+    _Atomic uint64_t drop_intent, reused;
+    alignas(MLOPT_RING_APART) _Atomic uint64_t taken;
+    _Atomic uint64_t take_intent;
     alignas(MLOPT_RING_APART) unsigned char description[]; /* what the records are, for whoever attaches */
 } mlopt_ring_shared;
 
 _Static_assert(offsetof(mlopt_ring_shared, consumer_sleeps) == 64, "the identity fills one line");
 _Static_assert(offsetof(mlopt_ring_shared, published) == 128, "the bells share one line");
 _Static_assert(offsetof(mlopt_ring_shared, released) == 256, "each position has a line");
-_Static_assert(offsetof(mlopt_ring_shared, description) == 384, "and nothing beside it");
+_Static_assert(offsetof(mlopt_ring_shared, description) == 768, "and nothing beside it");
 
 /* A ring as one process sees it.  The two sides' parts are touched by the threads in these roles alone. */
 typedef struct mlopt_ring {
     mlopt_ring_shared *shared;
     unsigned char *records;
-    uint64_t record_bytes, stride, capacity;
-    uint64_t self;  /* this object, as it stands in the roles */
-    int registered; /* with membarrier */
+    uint64_t record_bytes, stride, capacity, slots;
+    _Atomic uint32_t *entries, *log; /* of rings that overwrite, else NULL */
+    uint64_t self;                   /* this object, as it stands in the roles */
+    int registered;                  /* with membarrier */
+    _Atomic int damaged;
     alignas(MLOPT_RING_APART) struct {
         uint64_t position, slot; /* where the next record is written */
         uint64_t seen;           /* a copy of `released`, perhaps old */
         uint64_t reserved;       /* records that may be published */
+        uint64_t reused;         /* these two where it overwrites */
+        int64_t dropped_slot;
         int claimed;
     } producer;
     alignas(MLOPT_RING_APART) struct {
         uint64_t position, slot; /* where the next record is read */
         uint64_t released;
-        uint64_t seen; /* a copy of `published`, perhaps old */
+        uint64_t seen;  /* a copy of `published`, perhaps old */
+        uint64_t taken; /* where it overwrites */
         int claimed;
     } consumer;
 } mlopt_ring;
@@ -99,30 +111,67 @@ static inline uint64_t mlopt_ring_stride(uint64_t record_bytes)
     return stride;
 }
 
-/* Bytes of the ring and where its records begin; 0 where that is too much. */
-static inline uint64_t mlopt_ring_bytes(uint64_t record_bytes, uint64_t capacity, uint64_t description_bytes,
-                                        uint64_t *records_offset)
+/* Where either of the structures above may begin in a block that has MLOPT_RING_APART bytes to spare. */
+static inline void *mlopt_ring_aligned(void *block)
 {
-    if (record_bytes == 0 || capacity == 0 || record_bytes > MLOPT_RING_LIMIT || capacity > MLOPT_RING_LIMIT ||
-        description_bytes > MLOPT_RING_LIMIT || mlopt_ring_stride(record_bytes) > MLOPT_RING_LIMIT / capacity)
-        return 0;
-    *records_offset =
-        (sizeof(mlopt_ring_shared) + description_bytes + MLOPT_RING_LINE - 1) / MLOPT_RING_LINE * MLOPT_RING_LINE;
-    return *records_offset + mlopt_ring_stride(record_bytes) * capacity;
+    return (void *)(((uintptr_t)block + MLOPT_RING_APART - 1) & ~(uintptr_t)(MLOPT_RING_APART - 1));
 }
 
-/* Makes a ring in zeroed memory of mlopt_ring_bytes bytes; nobody may use it before mlopt_ring_open_to_all. */
+/* Where it overwrites, the queue, the consumer's hands and the producer's never want more slots than this. */
+static inline uint64_t mlopt_ring_slots(uint64_t capacity, int overwrites)
+{
+    return overwrites ? 2 * capacity + 1 : capacity;
+}
+
+static inline uint64_t mlopt_ring_whole_lines(uint64_t bytes)
+{
+    return (bytes + MLOPT_RING_LINE - 1) / MLOPT_RING_LINE * MLOPT_RING_LINE;
+}
+
+/* Bytes of the ring and where its records begin; 0 where that is too much. */
+static inline uint64_t mlopt_ring_bytes(uint64_t record_bytes, uint64_t capacity, uint64_t description_bytes,
+                                        int overwrites, uint64_t *records_offset)
+{
+    if (record_bytes == 0 || capacity == 0 || record_bytes > MLOPT_RING_LIMIT || description_bytes > MLOPT_RING_LIMIT ||
+        capacity > (overwrites ? MLOPT_RING_OVERWRITE_LIMIT : MLOPT_RING_LIMIT))
+        return 0;
+    const uint64_t slots = mlopt_ring_slots(capacity, overwrites);
+    if (mlopt_ring_stride(record_bytes) > MLOPT_RING_LIMIT / slots)
+        return 0;
+    *records_offset = mlopt_ring_whole_lines(sizeof(mlopt_ring_shared) + description_bytes);
+    if (overwrites)
+        *records_offset += mlopt_ring_whole_lines(4 * capacity) + mlopt_ring_whole_lines(4 * slots);
+    return *records_offset + mlopt_ring_stride(record_bytes) * slots;
+}
+
+/* The entries' place; the log follows. */
+static inline _Atomic uint32_t *mlopt_ring_entries(mlopt_ring_shared *shared, uint64_t description_bytes)
+{
+    return (_Atomic uint32_t *)((unsigned char *)shared + mlopt_ring_whole_lines(sizeof *shared + description_bytes));
+}
+
+/* Makes a ring in zeroed memory of mlopt_ring_bytes bytes; others may attach from its last store on. */
 static inline void mlopt_ring_create(mlopt_ring_shared *shared, uint64_t record_bytes, uint64_t capacity,
-                                     const void *description, uint64_t description_bytes, uint64_t creator)
+                                     const void *description, uint64_t description_bytes, int overwrites,
+                                     uint64_t creator)
 {
     shared->version = MLOPT_RING_VERSION;
+    shared->overwrites = overwrites != 0;
     shared->record_bytes = record_bytes;
     shared->stride = mlopt_ring_stride(record_bytes);
     shared->capacity = capacity;
     shared->description_bytes = description_bytes;
-    shared->total_bytes = mlopt_ring_bytes(record_bytes, capacity, description_bytes, &shared->records_offset);
+    shared->total_bytes =
+        mlopt_ring_bytes(record_bytes, capacity, description_bytes, overwrites, &shared->records_offset);
     if (description_bytes)
         memcpy(shared->description, description, description_bytes);
+    if (overwrites) { /* slot 0 is the producer's first, all others are in the log as if read and released */
+        const uint64_t slots = mlopt_ring_slots(capacity, 1);
+        _Atomic uint32_t *log =
+            mlopt_ring_entries(shared, description_bytes) + mlopt_ring_whole_lines(4 * capacity) / 4;
+        for (uint64_t i = 0; i + 1 < slots; i++)
+            atomic_store_explicit(&log[i], (uint32_t)i + 1, memory_order_relaxed);
+    }
     atomic_store_explicit(&shared->creator, creator, memory_order_relaxed);
     atomic_store_explicit(&shared->magic, MLOPT_RING_MAGIC, memory_order_release);
 }
@@ -137,16 +186,23 @@ static inline int mlopt_ring_attach(mlopt_ring *ring, mlopt_ring_shared *shared,
     if (bytes < sizeof *shared || atomic_load_explicit(&shared->magic, memory_order_acquire) != MLOPT_RING_MAGIC ||
         shared->version != MLOPT_RING_VERSION)
         return 0;
-    const mlopt_ring_shared *identity = shared;
-    ring->record_bytes = *(const volatile uint64_t *)&identity->record_bytes; /* volatile: read once */
-    ring->capacity = *(const volatile uint64_t *)&identity->capacity;
-    *description_bytes = *(const volatile uint64_t *)&identity->description_bytes;
-    const uint64_t total = mlopt_ring_bytes(ring->record_bytes, ring->capacity, *description_bytes, &records_offset);
-    if (total == 0 || total != bytes || identity->total_bytes != total || identity->records_offset != records_offset)
+    ring->record_bytes = *(const volatile uint64_t *)&shared->record_bytes; /* volatile: read once */
+    ring->capacity = *(const volatile uint64_t *)&shared->capacity;
+    *description_bytes = *(const volatile uint64_t *)&shared->description_bytes;
+    const uint32_t overwrites = *(const volatile uint32_t *)&shared->overwrites;
+    const uint64_t total =
+        mlopt_ring_bytes(ring->record_bytes, ring->capacity, *description_bytes, overwrites == 1, &records_offset);
+    if (overwrites > 1 || total == 0 || total != bytes || shared->total_bytes != total ||
+        shared->records_offset != records_offset)
         return 0;
     ring->stride = mlopt_ring_stride(ring->record_bytes);
+    ring->slots = mlopt_ring_slots(ring->capacity, overwrites == 1);
     ring->shared = shared;
     ring->records = (unsigned char *)shared + records_offset;
+    if (overwrites) {
+        ring->entries = mlopt_ring_entries(shared, *description_bytes);
+        ring->log = ring->entries + mlopt_ring_whole_lines(4 * ring->capacity) / 4;
+    }
     ring->self = self;
     ring->registered = mlopt_fence_register();
     return 1;

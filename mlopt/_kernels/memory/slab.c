@@ -1,6 +1,9 @@
-#include "pages.h"
 #include "slab.h"
 
+#include "pages.h"
+#include "thread_number.h"
+
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +31,8 @@ enum {
     LARGE_CLASS = 4 + 4 * 11 + 3, /* of MLOPT_SLAB_LARGE bytes */
     RECORDS_PER_CHUNK = 4096,
     CHUNK_COUNT = 4096,
+    THREAD_CLASSES = 4 + 4 * 4, /* of up to 4096 bytes: those that threads cache */
+    THREAD_BLOCKS = 16,         /* of each of them */
     MAGIC = 0x6d6c6f70
 };
 
@@ -88,14 +93,17 @@ static inline unsigned class_of(size_t bytes)
 
 _Static_assert(CLASS_BYTES(3) == 256 && CLASS_BYTES(4) == 320, "the two spacings meet");
 _Static_assert(CLASS_BYTES(LARGE_CLASS) == MLOPT_SLAB_LARGE, "LARGE_CLASS is the class of MLOPT_SLAB_LARGE");
+_Static_assert(CLASS_BYTES(THREAD_CLASSES - 1) == 4096, "what threads cache are small blocks");
 _Static_assert(CLASS_BYTES(CLASS_COUNT - 1) == (size_t)1 << 40, "the largest class");
 
 static inline size_t class_bytes(unsigned size_class) { return CLASS_BYTES(size_class); }
 
-static inline uint32_t cached_blocks_limit(size_t bytes)
+/* In the stack; what one thread caches makes up the rest. */
+static inline uint32_t cached_blocks_limit(unsigned size_class)
 {
-    const size_t fitting = ((size_t)4 << 20) / bytes;
-    return fitting < 8 ? 8 : fitting > 4096 ? 4096 : (uint32_t)fitting;
+    const size_t fitting = ((size_t)4 << 20) / class_bytes(size_class);
+    const uint32_t limit = fitting < 8 ? 8 : fitting > 4096 ? 4096 : (uint32_t)fitting;
+    return size_class < THREAD_CLASSES ? limit - THREAD_BLOCKS : limit;
 }
 
 static inline record *record_of(uint32_t number)
@@ -266,6 +274,79 @@ static __attribute__((noinline)) uint32_t attach(unsigned size_class)
 }
 
 /* ---------------------------------------------------------------------------------------------- */
+/* What threads cache */
+
+typedef struct thread_cache {
+    uint32_t counts[THREAD_CLASSES];
+    uint32_t trims; /* how many of them it has followed */
+    record *blocks[THREAD_CLASSES][THREAD_BLOCKS];
+} thread_cache;
+
+static MLOPT_TLS thread_cache *own_cache; /* NULL before the first release and after the thread's end */
+static MLOPT_TLS int thread_ended;
+static _Atomic uint32_t trims; /* nothing is ordered by it: a thread may see it late */
+static pthread_once_t cache_key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t cache_key;
+static int cache_key_made;
+
+/* Gives a block that nobody uses to the stack of its class, or to the system where that is full. */
+static inline void give_to_all(unsigned size_class, uint32_t number, record *one)
+{
+    if (UNLIKELY(depth_of(&free_blocks[size_class]) >= cached_blocks_limit(size_class)))
+        detach(number, one, class_bytes(size_class));
+    else
+        push(&free_blocks[size_class], number, one);
+}
+
+static void empty_cache(thread_cache *cache)
+{
+    for (unsigned size_class = 0; size_class < THREAD_CLASSES; size_class++)
+        while (cache->counts[size_class] > 0) {
+            record *one = cache->blocks[size_class][--cache->counts[size_class]];
+            give_to_all(size_class, header_of(one->block)->number, one);
+        }
+}
+
+static void end_cache(void *cache)
+{
+    own_cache = NULL;
+    thread_ended = 1; /* destructors that run later release to all */
+    empty_cache(cache);
+    free(cache);
+}
+
+static void make_cache_key(void) { cache_key_made = pthread_key_create(&cache_key, end_cache) == 0; }
+
+/* Without a cache, with a full one, or after a trim. */
+static __attribute__((noinline)) void release_slowly(unsigned size_class, uint32_t number, record *one)
+{
+    thread_cache *cache = own_cache;
+    if (cache == NULL && !thread_ended) {
+        pthread_once(&cache_key_once, make_cache_key);
+        if (cache_key_made && (cache = calloc(1, sizeof *cache)) != NULL) {
+            cache->trims = atomic_load_explicit(&trims, memory_order_relaxed);
+            if (pthread_setspecific(cache_key, cache) == 0) {
+                own_cache = cache;
+            } else {
+                free(cache);
+                cache = NULL;
+            }
+        }
+    }
+    if (cache) {
+        const uint32_t now = atomic_load_explicit(&trims, memory_order_relaxed);
+        if (cache->trims != now) { /* another thread asked for all that is cached */
+            cache->trims = now;
+            empty_cache(cache);
+        } else if (cache->counts[size_class] < THREAD_BLOCKS) {
+            cache->blocks[size_class][cache->counts[size_class]++] = one;
+            return;
+        }
+    }
+    give_to_all(size_class, number, one);
+}
+
+/* ---------------------------------------------------------------------------------------------- */
 /* The pool */
 
 /* `fresh` is set where the block comes from the system. */
@@ -278,16 +359,23 @@ static inline void *acquire(size_t bytes, int *fresh)
         const uint32_t now = atomic_fetch_add_explicit(&large_acquisitions, 1, memory_order_relaxed) + 1;
         atomic_store_explicit(&last_acquired[size_class], now, memory_order_relaxed);
     }
-    uint32_t number = pop(&free_blocks[size_class]);
-    *fresh = number == 0;
-    if (UNLIKELY(number == 0)) {
-        number = attach(size_class);
-        if (number == 0)
-            return NULL;
-    } else if (UNLIKELY(size_class >= LARGE_CLASS)) {
-        atomic_fetch_sub_explicit(&large_bytes_cached, class_bytes(size_class), memory_order_relaxed);
+    thread_cache *cache = own_cache;
+    record *one;
+    *fresh = 0;
+    if (size_class < THREAD_CLASSES && LIKELY(cache != NULL) && LIKELY(cache->counts[size_class] > 0)) {
+        one = cache->blocks[size_class][--cache->counts[size_class]];
+    } else {
+        uint32_t number = pop(&free_blocks[size_class]);
+        *fresh = number == 0;
+        if (UNLIKELY(number == 0)) {
+            number = attach(size_class);
+            if (number == 0)
+                return NULL;
+        } else if (UNLIKELY(size_class >= LARGE_CLASS)) {
+            atomic_fetch_sub_explicit(&large_bytes_cached, class_bytes(size_class), memory_order_relaxed);
+        }
+        one = record_of(number);
     }
-    record *one = record_of(number);
     const uint64_t acquisitions = atomic_load_explicit(&one->acquisitions, memory_order_relaxed);
     atomic_store_explicit(&one->acquisitions, acquisitions + 1, memory_order_relaxed);
     atomic_store_explicit(&one->state, IN_USE, memory_order_relaxed);
@@ -299,6 +387,13 @@ static inline void *acquire(size_t bytes, int *fresh)
 void *mlopt_slab_acquire(size_t bytes)
 {
     int fresh;
+    return acquire(bytes, &fresh);
+}
+
+void *mlopt_slab_malloc(void *context, size_t bytes)
+{
+    int fresh;
+    (void)context;
     return acquire(bytes, &fresh);
 }
 
@@ -331,7 +426,7 @@ static __attribute__((noinline)) size_t make_room(size_t wanted)
     return gone;
 }
 
-void mlopt_slab_release(void *block)
+static inline void release(void *block)
 {
     if (block == NULL)
         return;
@@ -350,11 +445,18 @@ void mlopt_slab_release(void *block)
     const unsigned size_class = atomic_load_explicit(&one->size_class, memory_order_relaxed);
     const size_t bytes = class_bytes(size_class);
     POISON(block, bytes);
-    if (LIKELY(size_class < LARGE_CLASS)) {
-        if (UNLIKELY(depth_of(&free_blocks[size_class]) >= cached_blocks_limit(bytes))) {
-            detach(number, one, bytes);
-            return;
-        }
+    if (LIKELY(size_class < THREAD_CLASSES)) {
+        thread_cache *cache = own_cache;
+        if (LIKELY(cache != NULL) && LIKELY(cache->trims == atomic_load_explicit(&trims, memory_order_relaxed)) &&
+            LIKELY(cache->counts[size_class] < THREAD_BLOCKS))
+            cache->blocks[size_class][cache->counts[size_class]++] = one;
+        else
+            release_slowly(size_class, number, one);
+        return;
+    }
+    if (size_class < LARGE_CLASS) {
+        give_to_all(size_class, number, one);
+        return;
     } else {
         const size_t cached = atomic_fetch_add_explicit(&large_bytes_cached, bytes, memory_order_relaxed) + bytes;
         if (cached > MLOPT_SLAB_CACHE_LIMIT &&
@@ -366,6 +468,14 @@ void mlopt_slab_release(void *block)
         }
     }
     push(&free_blocks[size_class], number, one);
+}
+
+void mlopt_slab_release(void *block) { release(block); }
+
+void mlopt_slab_free(void *context, void *block, size_t bytes)
+{
+    (void)context, (void)bytes;
+    release(block);
 }
 
 size_t mlopt_slab_usable(void *block)
@@ -381,6 +491,17 @@ size_t mlopt_slab_class_bytes(size_t bytes) { return bytes > (size_t)1 << 40 ? 0
 size_t mlopt_slab_trim(void)
 {
     size_t given_back = 0;
+    thread_cache *cache = own_cache;
+    const uint32_t now = atomic_fetch_add_explicit(&trims, 1, memory_order_relaxed) + 1;
+    if (cache) {
+        cache->trims = now;
+        for (unsigned size_class = 0; size_class < THREAD_CLASSES; size_class++)
+            while (cache->counts[size_class] > 0) {
+                record *one = cache->blocks[size_class][--cache->counts[size_class]];
+                detach(header_of(one->block)->number, one, class_bytes(size_class));
+                given_back += class_bytes(size_class);
+            }
+    }
     for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
         const size_t bytes = class_bytes(size_class);
         for (uint32_t number = pop_all(&free_blocks[size_class]); number;) {

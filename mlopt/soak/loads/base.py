@@ -47,6 +47,8 @@ class Load(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     rising: ClassVar[tuple[str, ...]] = ("records",)  # counters none of which may stand still
+    niceness: ClassVar[int] = 10  # of its processes: the pipelines, whose latencies are looked at, come first
+    passing_children: ClassVar[bool] = False  # whether its child processes live for a moment: not sampled, then
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting

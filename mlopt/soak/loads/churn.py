@@ -14,14 +14,15 @@ from mlopt.soak.loads.base import Load, Setting
 THREADS = 3
 HELD = 24
 BATCH = 200
-LARGEST = 20.5  # binary logarithm of the bytes: some blocks are of the large classes
+LARGEST = 16.0  # binary logarithm of the bytes, but for one block in LARGE_EVERY
+LARGE_EVERY, LARGE = 100, 3 << 20
 
 
 class Churn(Load):
     """Blocks of many sizes of the slab pool, each with a mark that must still stand when it is given back."""
 
     name = "churn"
-    title = "aligned arrays of 64 B to 1.5 MB on three threads, passed between them, the pool trimmed now and then"
+    title = "aligned arrays of 64 B to 3 MiB on three threads, passed between them, the pool trimmed now and then"
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
@@ -43,7 +44,9 @@ class Churn(Load):
         rng = np.random.default_rng([self.setting.seed, place])
         held: list[tuple[NDArray[np.uint8], int] | None] = [None] * HELD
         while not self.stopping.is_set():
-            sizes = (2 ** rng.uniform(6, LARGEST, BATCH)).astype(int).tolist()
+            random = (2 ** rng.uniform(6, LARGEST, BATCH)).astype(int)
+            random[::LARGE_EVERY] = rng.integers(LARGE // 4, LARGE, BATCH // LARGE_EVERY)
+            sizes = random.tolist()
             for size, at, action in zip(sizes, *rng.integers([[HELD], [8]], size=(2, BATCH)).tolist(), strict=True):
                 mark = (size + at + place) % 251
                 entry = held[at]
@@ -60,7 +63,7 @@ class Churn(Load):
                 array[0] = array[-1] = mark
                 held[at] = array, mark
             self._records[place] += BATCH
-            if place == 0 and self._records[0] % (500 * BATCH) == 0:
+            if place == 0 and self._records[0] % (200 * BATCH) == 0:
                 mlopt.memory.trim()
                 self._trims += 1
 

@@ -69,6 +69,7 @@ class Failures(Load):
 
     name = "failures"
     title = "every 1st to 5th block refused to a dozen operations; children that reach RLIMIT_AS"
+    passing_children = True
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)

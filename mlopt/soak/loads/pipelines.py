@@ -35,6 +35,8 @@ class PipelineLoad(Load):
     outputs is compared, bit for bit, with the stages called one by one.
     """
 
+    niceness = 0
+
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.stream = setting.stream()

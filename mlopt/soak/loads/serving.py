@@ -72,6 +72,8 @@ class Serving(Load):
                 number += 1
             bad.close(number)
             self._records[place] = number
+            if self.setting.fault == "stall":
+                self.stopping.wait()
             if self.setting.fault == "leak":
                 self._kept.append(bytearray(b"\1" * (256 << 10)))
         if not np.isfinite(learner.parameters[0][0]).all():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -186,15 +188,32 @@ def runs_of(ours: Ours, bars: np.ndarray, workers: str, capacity: int = 4096) ->
     return batch
 
 
-def measure_pipeline_throughput(row: Row, options: Options) -> None:
-    """The pipeline over a table of real bars, record by record, on threads; the same stages as they are usually written."""
+def make_push() -> Callable[[], object]:
+    """The next bar into a pipeline without a source."""
     from mlopt.pipeline import Pipeline
 
+    bars = real_bars()
+    ours = Ours(bars)
+    push = Pipeline([None, ours.extractor, ours.scaler, ours.model, None]).push
+    following = itertools.cycle(bars[WARM_UP:].tolist()).__next__
+    return lambda: push(*following())
+
+
+def allocations_of_push(records: int = 10_000) -> float:
+    """Heap allocations a record, counted in a process of its own; NaN where they cannot be counted."""
+    try:
+        from mlopt.targets.allocations import count_allocations
+    except ImportError:
+        return math.nan
+    setup = "from mlopt.targets.rows.pipeline import make_push; call = make_push()"
+    counted = count_allocations("call()", setup, iterations=records, warm_up=5000)
+    return math.nan if counted.allocations is None else counted.allocations / records
+
+
+def measure_pipeline_throughput(row: Row, options: Options) -> None:
+    """The pipeline over a table of real bars, by record, on threads; the stages as they are usually written."""
     ours, before, _, _ = make_loops()
-    other = Ours(before.bars)  # of a loop beside the pipeline: an extractor is one stream
-    copying = Copying(other)
-    pushing = Ours(before.bars)
-    push = Pipeline([None, pushing.extractor, pushing.scaler, pushing.model, None]).push
+    copying = Copying(Ours(before.bars))  # a loop beside the pipeline needs an extractor of its own
     bars = before.bars[WARM_UP:]
     following = itertools.cycle(bars.tolist()).__next__
     ends = itertools.cycle(range(WARM_UP + 1, len(before.bars) + 1)).__next__
@@ -202,7 +221,7 @@ def measure_pipeline_throughput(row: Row, options: Options) -> None:
         ours=runs_of(ours, bars, "fused"),
         baseline=on_reference(calls(lambda: before.network.predict(before.features(ends())))),
         variants={
-            "push": calls(lambda: push(*following())),
+            "push": calls(make_push()),
             "copying": calls(lambda: copying.step(following())),
             "own_calls": calls(lambda: copying.own_step(following())),
         },
@@ -211,16 +230,19 @@ def measure_pipeline_throughput(row: Row, options: Options) -> None:
     rounds = contest.fill(row, options.seconds)
     for name in ("copying", "own_calls", "push"):
         row.metrics[f"vs_{name}"] = rounds.ratio(f"variant {name}", of=OURS).median
+    row.metrics["allocations"] = allocations_of_push()
     threads = runs_of(Ours(before.bars), bars, "threads")
     row.metrics["threads"] = sorted(threads(RECORDS) / RECORDS for _ in range(3))[1]
     row.metrics["rate"] = 1 / rounds.seconds(OURS).median
-    row.notes.append(
-        f"a record is a bar; {len(ours.extractor.names)} features, MLP {len(ours.extractor.names)}-{HIDDEN}-{OUTPUTS}; "
-        f"record by record (push) {row.metrics['push'] * 1e6:.2f} µs; as usually written, fresh arrays, NumPy behind the "
-        f"features {row.metrics['copying'] * 1e6:.2f} µs ({row.metrics['vs_copying']:.1f}×); fresh arrays, this library's "
-        f"calls {row.metrics['own_calls'] * 1e6:.2f} µs ({row.metrics['vs_own_calls']:.1f}×); three workers on threads, "
-        f"two cores {row.metrics['threads'] * 1e6:.2f} µs"
-    )
+    width = len(ours.extractor.names)
+    microseconds = {name: row.metrics[name] * 1e6 for name in ("push", "copying", "own_calls", "threads")}
+    row.notes += [
+        f"a record is a bar; {width} features, MLP {width}-{HIDDEN}-{OUTPUTS}; record by record (push) "
+        f"{microseconds['push']:.2f} µs; three workers on threads {microseconds['threads']:.2f} µs",
+        f"as usually written, fresh arrays, NumPy behind the features: {microseconds['copying']:.2f} µs "
+        f"({row.metrics['vs_copying']:.1f}×); fresh arrays, this library's calls: {microseconds['own_calls']:.2f} µs "
+        f"({row.metrics['vs_own_calls']:.1f}×)",
+    ]
 
 
 def measure_allocations(row: Row, options: Options) -> None:
