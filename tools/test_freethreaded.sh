@@ -45,6 +45,22 @@ if [ ! -e "$venv/.complete" ]; then
         "$python" -m pip --quiet install --only-binary :all: "$requirement" 2> /dev/null ||
             echo "test-freethreaded: without $requirement"
     done
+    # of arch, which has none, the market data alone: they are text
+    if ! "$python" -c "import arch" 2> /dev/null; then
+        wheels=build/freethreaded/wheels
+        version=$("$python" -c 'import sys; print("%d%d" % sys.version_info[:2])')
+        "$python" -m pip --quiet download --no-deps --only-binary :all: --implementation cp --abi "cp$version" \
+            --python-version "$version" --dest "$wheels" "arch>=7" &&
+            "$python" - "$wheels" << 'PYTHON'
+import pathlib, sys, sysconfig, zipfile
+
+site = pathlib.Path(sysconfig.get_path("purelib"))
+for wheel in pathlib.Path(sys.argv[1]).glob("arch-*.whl"):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site, [name for name in archive.namelist() if name.startswith("arch/data/")])
+(site / "arch" / "__init__.py").touch()
+PYTHON
+    fi
     touch "$venv/.complete"
 fi
 "$python" -m pip --quiet install --no-build-isolation --no-deps --force-reinstall \
