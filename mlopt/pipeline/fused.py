@@ -35,16 +35,19 @@ class FusedRunner:
     def __init__(self, source: Source | None, chain: Chain, delivery: Delivery) -> None:
         self.source, self.chain, self.delivery = source, chain, delivery
         self.number = 0  # of the next record
-        self.stopping = threading.Event()
+        self.stopping = threading.Event()  # the source gives no more
+        self.leaving = threading.Event()  # what was computed stays, too, for the next run
         # computed, and not dealt with yet: outputs (first, rows), or what calls the delivery
         self.pending: deque[tuple[int, NDArray[Any]] | Callable[[], None]] = deque()
 
     def run(self) -> bool:
         """Whether the source came to its end."""
-        while not self.stopping.is_set():
+        while not self.leaving.is_set():
             if self.pending:
                 self._deliver()
                 continue
+            if self.stopping.is_set():
+                return False
             rows = self._take()
             if rows is None:
                 return True
@@ -90,7 +93,7 @@ class FusedRunner:
 
     def _deliver(self) -> None:
         """To the sink, which may take some; what raises or has to wait stays pending."""
-        while self.pending and not self.stopping.is_set():
+        while self.pending and not self.leaving.is_set():
             entry = self.pending.popleft()
             if callable(entry):
                 entry()
