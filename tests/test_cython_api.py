@@ -74,10 +74,11 @@ SETUP = """\
 import os
 
 import mlopt
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-extension = Extension("mine", ["mine.pyx"], include_dirs=[mlopt.get_include()])
+extension = Extension("mine", ["mine.pyx"], include_dirs=[mlopt.get_include(), numpy.get_include()])
 setup(ext_modules=cythonize([extension], include_path=[os.path.dirname(os.path.dirname(mlopt.__file__))]))
 """
 
@@ -131,10 +132,45 @@ print("checked")
 """
 
 
+POOL_MODULE = """\
+# cython: language_level=3
+from mlopt.memory.array_pool cimport ArrayPool, acquire_slot, release_slot
+
+def fill_all(ArrayPool pool not None, double value, int count):
+    cdef double *slots[16]
+    cdef int i, taken = 0
+    cdef bint good = True
+    with nogil:
+        for i in range(count):
+            slots[taken] = <double *>acquire_slot(pool)
+            if slots[taken] == NULL:
+                break
+            slots[taken][0] = value
+            taken += 1
+        for i in range(taken):
+            good = good and slots[i][0] == value and release_slot(pool, slots[i]) and not release_slot(pool, slots[i])
+        good = good and not release_slot(pool, &value)
+    return taken if good else -1
+"""
+
+POOL_CHECK = """\
+import mine, mlopt
+
+pool = mlopt.ArrayPool(10, capacity=3)
+assert mine.fill_all(pool, 2.5, 5) == 3
+leases = [pool.acquire() for _ in range(2)]
+assert mine.fill_all(pool, 3.5, 5) == 1
+assert [lease.array[0] for lease in leases] == [2.5, 2.5]
+assert pool.statistics["acquisitions"] == 6 and pool.statistics["in_use"] == 2
+print("checked")
+"""
+
+
 @pytest.mark.no_sanitizer
 @pytest.mark.slow
-def test_a_users_module(tmp_path):
-    (tmp_path / "mine.pyx").write_text(MODULE)
+@pytest.mark.parametrize(("module", "check"), [(MODULE, CHECK), (POOL_MODULE, POOL_CHECK)], ids=["kernels", "pools"])
+def test_a_users_module(tmp_path, module, check):
+    (tmp_path / "mine.pyx").write_text(module)
     (tmp_path / "setup.py").write_text(SETUP)
     environment = {**os.environ, "CFLAGS": "-O1 -w", "LDFLAGS": ""}
     build = subprocess.run(
@@ -145,7 +181,7 @@ def test_a_users_module(tmp_path):
     # by path: with PYTHONSAFEPATH, as `make test` sets it, the working directory is not on it
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
-        [sys.executable, "-c", CHECK], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", check], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "checked" in done.stdout

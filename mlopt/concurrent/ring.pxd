@@ -16,6 +16,7 @@ cdef extern from "lockfree/futex.h" nogil:
 
 cdef extern from "lockfree/queue.h" nogil:
     enum:
+        MLOPT_RING_APART
         MLOPT_RING_READY
         MLOPT_RING_NOT_YET
         MLOPT_RING_CLOSED
@@ -42,6 +43,7 @@ cdef extern from "lockfree/queue.h" nogil:
         mlopt_ring_producer producer
         mlopt_ring_consumer consumer
 
+    void *mlopt_ring_aligned(void *)
     uint64_t mlopt_ring_bytes(uint64_t record_bytes, uint64_t capacity, uint64_t description_bytes, int overwrites,
                               uint64_t *offset)
     void mlopt_ring_create(mlopt_ring_shared *, uint64_t record_bytes, uint64_t capacity, const void *description,

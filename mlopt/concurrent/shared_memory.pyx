@@ -14,7 +14,13 @@ import time
 from libc.errno cimport errno as c_errno
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap, shm_open, shm_unlink
 
-from mlopt.concurrent.ring cimport MLOPT_RING_MAGIC, mlopt_ring_is_leftover, mlopt_ring_shared
+from mlopt.concurrent.ring cimport (
+    MLOPT_RING_APART,
+    MLOPT_RING_MAGIC,
+    mlopt_ring_aligned,
+    mlopt_ring_is_leftover,
+    mlopt_ring_shared,
+)
 from mlopt.memory.pool cimport new_block
 
 PREFIX = "mlopt-"
@@ -47,8 +53,8 @@ cdef class Memory:
 
 cdef Memory private_memory(size_t nbytes):
     cdef Memory memory = Memory.__new__(Memory)
-    memory.block = new_block(nbytes, True)
-    memory.address = memory.block.data
+    memory.block = new_block(nbytes + MLOPT_RING_APART, True)
+    memory.address = mlopt_ring_aligned(memory.block.data)
     memory.nbytes = nbytes
     return memory
 

@@ -22,6 +22,7 @@ cimport numpy as cnp
 from mlopt.concurrent cimport shared_memory
 from mlopt.concurrent.ring cimport (
     MLOPT_PROCESS_LEFT,
+    MLOPT_RING_APART,
     MLOPT_RING_CLOSED,
     MLOPT_RING_DAMAGED,
     MLOPT_RING_DIED,
@@ -47,6 +48,7 @@ from mlopt.concurrent.ring cimport (
     mlopt_queue_try_reserve,
     mlopt_queue_try_reserve_many,
     mlopt_ring,
+    mlopt_ring_aligned,
     mlopt_ring_attach,
     mlopt_ring_bytes,
     mlopt_ring_close,
@@ -289,8 +291,8 @@ cdef class SPSCQueue:
     cdef int attach_to(self, Memory memory) except -1:
         """Become a queue over that memory; ValueError where it holds none."""
         cdef uint64_t description_bytes = 0
-        cdef Block block = new_block(sizeof(mlopt_ring), True)
-        cdef mlopt_ring *ring = <mlopt_ring *>block.data
+        cdef Block block = new_block(sizeof(mlopt_ring) + MLOPT_RING_APART, True)
+        cdef mlopt_ring *ring = <mlopt_ring *>mlopt_ring_aligned(block.data)
         cdef mlopt_ring_shared *shared = <mlopt_ring_shared *>memory.address
         cdef Block view_block
         self.serial = next_serial()
@@ -504,6 +506,9 @@ cdef class SPSCQueue:
             with gil:
                 self.refuse_count(True, count)
         mlopt_queue_publish(self.ring, count)
+        if not likely(mlopt_queue_damaged(self.ring) == 0, 1):
+            with gil:
+                self.fail(MLOPT_RING_DAMAGED, True)
         return 0
 
     cdef int release_records(self, uint64_t count) except -1 nogil:
@@ -727,7 +732,7 @@ cdef class SPSCQueue:
             with nogil:
                 self.reserve_record(limit, &slot)
         memcpy(slot, cnp.PyArray_DATA(record), self.record_bytes)
-        mlopt_queue_publish(self.ring, 1)
+        self.publish_records(1)
 
     def try_put(self, record):
         """Copy a record into the queue as in :meth:`put`, unless it is full.
@@ -743,7 +748,7 @@ cdef class SPSCQueue:
         if not self.try_reserve_record(&slot):
             return False
         memcpy(slot, cnp.PyArray_DATA(record), self.record_bytes)
-        mlopt_queue_publish(self.ring, 1)
+        self.publish_records(1)
         return True
 
     def put_many(self, records, timeout=None):
@@ -780,7 +785,7 @@ cdef class SPSCQueue:
                         for i in range(count):
                             memcpy(<char *>first + i * self.ring.stride, source + i * self.record_bytes,
                                    self.record_bytes)
-                    mlopt_queue_publish(self.ring, count)
+                    self.publish_records(count)
                     source += count * self.record_bytes
                     left -= count
         except Exception as error:
@@ -1055,7 +1060,7 @@ cdef class SPSCQueue:
 
     def __len__(self):
         # read in this order: the later, the larger
-        gone = mlopt_ring_released(self.ring) + mlopt_queue_dropped(self.ring)
+        cdef uint64_t gone = mlopt_ring_released(self.ring) + mlopt_queue_dropped(self.ring)
         return min(mlopt_ring_published(self.ring) - gone, self.ring.slots)
 
     @property

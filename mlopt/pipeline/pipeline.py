@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,14 +116,14 @@ class Pipeline:
         workers: str = "fused",
         inputs: int | None = None,
         queue_capacity: int = 1024,
-        overflow: str = "block",
+        overflow: Literal["block", "drop_oldest"] = "block",
         on_error: str = "raise",
         on_bad: Callable[[int, str, str], Any] | None = None,
         checkpoint_every: int = 256,
         timed: bool = False,
     ) -> None:
         self._workers = one_of("workers", workers, WORKERS)
-        overflow = one_of("overflow", overflow, POLICIES)
+        one_of("overflow", overflow, POLICIES)
         on_error = one_of("on_error", on_error, ("raise", "skip"))
         capacity = check_count("queue_capacity", queue_capacity, 2)
         every = check_count("checkpoint_every", checkpoint_every, 1)

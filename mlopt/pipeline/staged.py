@@ -60,7 +60,7 @@ class StagedRunner:
         delivery: Delivery,
         processes: bool,
         capacity: int,
-        overflow: str,
+        overflow: Literal["block", "drop_oldest"],
         checkpoint_every: int,
     ) -> None:
         self.source, self.chains, self.delivery = source, chains, delivery
@@ -79,19 +79,25 @@ class StagedRunner:
         self.pushing = threading.Lock()
         self.joining = threading.Lock()
         self.row = empty_aligned((1, chains[0].inputs), chains[0].input_type)
+        relays = processes and overflow != "block"
+        if relays:
+            # a process holds records until its next checkpoint, which a queue that loses the oldest cannot bear:
+            # a thread without stages takes them from one that does, to one that waits
+            chains = [Chain([], chains[0].inputs, chains[0].input_type), *chains]
+            groups = [[], *groups]
         kinds = [(chain.inputs, chain.input_type) for chain in chains] + [(chains[-1].outputs, chains[-1].output_type)]
         self.queues: list[SPSCQueue] = []
         self.kinds: list[np.dtype[Any]] = []
         for i, (count, dtype) in enumerate(kinds):
-            name = f"pipeline-{os.getpid()}-{id(self):x}-{i}" if processes else None
-            policy: Literal["block", "drop_oldest"] = "drop_oldest" if i == 0 and overflow == "drop_oldest" else "block"
+            name = f"pipeline-{os.getpid()}-{id(self):x}-{i}" if processes and i >= relays else None
+            policy: Literal["block", "drop_oldest"] = overflow if i == 0 else "block"
             kind = record_type(count, dtype)  # queues hold bytes, since overlapping fields cannot be told to others
             self.queues.append(SPSCQueue(kind.itemsize, np.uint8, capacity, name, overflow=policy))
             self.kinds.append(kind)
         between = zip(chains, groups, self.queues, self.queues[1:], strict=False)
         self.workers: list[Group] = [
             ProcessGroup(i, chain, stages, source_queue, target_queue, checkpoint_every, self._fail)
-            if processes
+            if processes and i >= relays
             else ThreadGroup(i, chain, stages, source_queue, target_queue, self._fail)
             for i, (chain, stages, source_queue, target_queue) in enumerate(between)
         ]

@@ -92,8 +92,11 @@ def main() -> int:
     started = time.monotonic()
     load.start()
     intervals = Intervals(load.latency) if load.latency is not None else None
-    _say(out, {"kind": "started"})
     stop = False
+    while not (stop or load.problems or all(load.counters().get(name) for name in load.rising)):
+        # its processes are on their way
+        stop = bool(select.select([sys.stdin], [], [], 0.05)[0])
+    _say(out, {"kind": "started"})
     while not stop:
         stop = bool(select.select([sys.stdin], [], [], setting.interval)[0])
         _say(out, {"kind": "sample"} | _figures(load, intervals))

@@ -114,6 +114,21 @@ class Hosted:
             if os.path.getsize(self._log) > limit:
                 os.truncate(self._log, 0)
 
+    def give_up(self, why: str) -> None:
+        """End a load that has not started."""
+        if not (self.started or self.ended):
+            self._stall(why)
+            self.ended = True
+
+    def _stall(self, why: str) -> None:
+        """Ask a load that stands still where it is, and end it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR1)
+        time.sleep(DUMP_SECONDS)
+        self._stalled = True
+        self._count("stalls", f"{why}\n{self.log(8000)}")
+        self.kill()
+
     def watch(self) -> bool:
         """Whether it still goes on; a load that stands still is asked where it is, and ended."""
         self.bound_log()
@@ -122,12 +137,7 @@ class Hosted:
         name = min(self._risen, key=self._risen.__getitem__)
         if time.monotonic() - self._risen[name] < STALL_SECONDS:
             return True
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGUSR1)
-        time.sleep(DUMP_SECONDS)
-        self._stalled = True
-        self._count("stalls", f"{name} stood still for {STALL_SECONDS:g} s\n{self.log(8000)}")
-        self.kill()
+        self._stall(f"{name} stood still for {STALL_SECONDS:g} s")
         return False
 
     def tell_to_stop(self) -> None:
@@ -148,12 +158,8 @@ class Hosted:
         try:
             code = self._process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGUSR1)
-            time.sleep(DUMP_SECONDS)
-            self._count("stalls", f"did not stop in time\n{self.log(8000)}")
-            self.kill()
-            code = self._process.wait()
+            self._stall("did not stop in time")
+            self._process.wait()
         else:
             self.read()
             if code:

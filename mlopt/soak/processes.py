@@ -136,7 +136,10 @@ def segments() -> dict[str, int]:
 
 
 def totals(pids: Iterable[int]) -> tuple[dict[str, float], int]:
-    """Resident and proportional memory, descriptors and threads of processes together; and how many there were."""
+    """Of processes together resident and proportional memory, descriptors, threads, and the resident memory of the
+    largest; and how many there were."""
     there = [process for process in map(look_at, pids) if process is not None]
     names = ("resident", "proportional", "descriptors", "threads")
-    return {name: sum(getattr(process, name) for process in there) for name in names}, len(there)
+    values = {name: sum(getattr(process, name) for process in there) for name in names}
+    values["largest"] = max((process.resident for process in there), default=float("nan"))
+    return values, len(there)

@@ -29,12 +29,12 @@ from mlopt.soak.stream import day_shapes
 from mlopt.soak.verdicts import Verdict, judge_counters, judge_handles, judge_memory
 from mlopt.targets.allocations import count_allocations_of
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0  # for all loads to have done something
 STOP_SECONDS = 120.0
 SUPERVISOR = "supervisor"
 FUSED_STEP = "mlopt.soak.loads.pipelines:fused_step"
 COUNTED = 5000  # records whose allocations are counted, after as many
-GROUP_COLUMNS = ("resident", "proportional", "descriptors", "threads")
+GROUP_COLUMNS = ("resident", "largest", "proportional", "descriptors", "threads")
 LATENCY_COLUMNS = ("median", "p99", "p999", "max")
 
 
@@ -129,7 +129,8 @@ class Soak:
         deadline = time.monotonic() + START_SECONDS
         while not all(host.started or host.ended for host in self.hosts) and not self.stop_reason:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"the loads did not start within {START_SECONDS:g} s")
+                for host in self.hosts:
+                    host.give_up(f"did not start within {START_SECONDS:g} s")
             self._listen(0.1)
 
     def _listen(self, seconds: float) -> None:
@@ -210,7 +211,8 @@ class Soak:
         for result in results:
             verdicts += judge_counters(result.name, result.counters, result.problems)
         for group in [result.name for result in results] + [SUPERVISOR]:
-            verdicts.append(judge_memory(group, series.times, series[f"{group}/resident"]))
+            memory = series[f"{group}/resident"], series[f"{group}/largest"]
+            verdicts.append(judge_memory(group, series.times, *memory))
             for name in ("descriptors", "threads"):
                 if np.isfinite(series[f"{group}/{name}"]).any():
                     verdicts.append(judge_handles(group, name, series.times, series[f"{group}/{name}"]))

@@ -19,7 +19,19 @@ from mlopt.soak.verdicts import FAULTS, MIB
 if TYPE_CHECKING:
     from mlopt.soak.run import Soak
 
-SHOWN = ("bad", "compared", "starts", "kills", "restarts", "read_again", "empty", "rounds", "refused", "memory_errors")
+SHOWN = (
+    "bad",
+    "compared",
+    "dropped",
+    "starts",
+    "kills",
+    "restarts",
+    "read_again",
+    "empty",
+    "rounds",
+    "refused",
+    "memory_errors",
+)
 
 
 def clock(seconds: float) -> str:

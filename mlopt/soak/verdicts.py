@@ -16,6 +16,7 @@ MIB = float(1 << 20)
 # settles looks like a leak of hundreds of megabytes an hour.
 LONG = 300.0
 SLOPE_LIMIT = 1.0  # MiB an hour, that a whole day's noise stays under
+SETTLING = 4.0  # MiB that any long window may bring: an allocator's fragments spread for hours
 GROWTH_LIMIT = 16.0  # MiB of one load's processes together, in a short run after its first quarter
 HANDLES_LIMIT = 16  # descriptors or threads more than before: processes that are being restarted have some for a moment
 POINTS = 120  # stretches that a slope is fitted to
@@ -142,19 +143,25 @@ def _quarters(
     return values[(share >= 0.25) & (share < 0.5)], values[share >= 0.75]
 
 
-def judge_memory(name: str, times: NDArray[np.float64], resident: NDArray[np.float64]) -> Verdict:
+def judge_memory(
+    name: str, times: NDArray[np.float64], resident: NDArray[np.float64], largest: NDArray[np.float64] | None = None
+) -> Verdict:
     """Whether resident memory stayed flat once everything ran.
 
     Of a long run, the upper quartiles of POINTS stretches of the second half are fitted: it did not if the slope is
-    above SLOPE_LIMIT *and* its whole interval above zero.  Of a short run, the upper quartile of the last quarter may
-    not be more than GROWTH_LIMIT above that of the second quarter.
+    above its limit *and* its whole interval above zero; the limit is SLOPE_LIMIT, or SETTLING over the window.  Of a
+    short run, the upper quartile of the last quarter may not be more than GROWTH_LIMIT above that of the second
+    quarter; of the largest process alone, since those that are killed and started again are away for much of a short
+    time.
 
     Parameters
     ----------
     name : str
         Whose memory.
     times, resident : ndarray of float64, shape (n,)
-        Seconds and bytes; samples that are NaN are left out.
+        Seconds, and bytes of all processes together; samples that are NaN are left out.
+    largest : ndarray of float64, shape (n,), optional
+        Bytes of the largest process; `resident` by default.
 
     Returns
     -------
@@ -168,14 +175,15 @@ def judge_memory(name: str, times: NDArray[np.float64], resident: NDArray[np.flo
         return Verdict(title, False, f"{len(times)} samples are too few to judge", 0.0)
     late = times >= times[0] + (times[-1] - times[0]) / 2
     if times[late][-1] - times[late][0] < LONG:
-        before, after = _quarters(times, mib)
+        before, after = _quarters(times, mib if largest is None else largest[known] / MIB)
         growth = float(np.quantile(after, UPPER) - np.quantile(before, UPPER)) if len(before) and len(after) else 0.0
         words = f"{growth:+.2f} MiB after the first quarter (limit {GROWTH_LIMIT:g})"
         return Verdict(title, growth <= GROWTH_LIMIT, words, growth)
     slope = theil_sen(*_stretches(times[late] / HOUR, mib[late], POINTS))
-    held = slope.value <= SLOPE_LIMIT or slope.low <= 0
+    limit = max(SLOPE_LIMIT, SETTLING * HOUR / (times[-1] - times[late][0]))
+    held = slope.value <= limit or slope.low <= 0
     interval = f"95 %: {slope.low:+.2f} to {slope.high:+.2f}"
-    words = f"{slope.value:+.2f} MiB/h, {interval} (limit {SLOPE_LIMIT:g}, or 0 inside)"
+    words = f"{slope.value:+.2f} MiB/h, {interval} (limit {limit:.3g}, or 0 inside)"
     return Verdict(title, held, words, slope.value)
 
 

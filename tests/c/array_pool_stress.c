@@ -9,7 +9,8 @@
 /* Between reading a head and swapping it, and between looking at two shards, a thread often loses its processor. */
 static void between(void);
 #define MLOPT_POOL_BETWEEN() between()
-#include "memory/array_pool.c" /* NOLINT: with the delays */
+#include "memory/array_pool.c" /* with the delays */
+#include "memory/array_pool_upkeep.c"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -103,6 +104,8 @@ static void *work(void *argument)
         int count = 0;
         while (count < HELD && take_permit())
             held[count++] = acquire();
+        if (count == 0)
+            sched_yield();
         for (int i = 0; i < count; i++) {
             mlopt_pool_slot *slot = held[i];
             use(slot, self);
@@ -141,7 +144,7 @@ static void *brief(void *argument)
     return NULL;
 }
 
-static void run(const char *name, void *(*body)(void *), uint32_t capacity, mlopt_pool_policy policy)
+static void run(const char *name, void *(*body)(void *), uint32_t capacity, mlopt_pool_policy policy, int trims)
 {
     pthread_t threads[THREADS];
     mlopt_array_pool_statistics statistics;
@@ -166,7 +169,7 @@ static void run(const char *name, void *(*body)(void *), uint32_t capacity, mlop
             const struct timespec pause = {0, 200000};
             nanosleep(&pause, NULL);
         }
-        if (policy != MLOPT_POOL_WAIT) /* which would wake those whom a release forgot */
+        if (trims) /* not where some wait: it wakes those whom a release forgot */
             mlopt_array_pool_trim(pool);
     }
     atomic_store(&stop, 1);
@@ -188,9 +191,10 @@ static void run(const char *name, void *(*body)(void *), uint32_t capacity, mlop
 
 int main(void)
 {
-    run("exact capacity", work, THREADS + 1, MLOPT_POOL_RAISE);
-    run("waiting", wait_for_it, 1, MLOPT_POOL_WAIT);
-    run("growing", work, 1, MLOPT_POOL_GROW);
-    run("threads that end", brief, THREADS, MLOPT_POOL_RAISE);
+    run("exact capacity", work, THREADS + 1, MLOPT_POOL_RAISE, 0);
+    run("exact capacity, trimmed", work, THREADS + 1, MLOPT_POOL_RAISE, 1);
+    run("waiting", wait_for_it, 1, MLOPT_POOL_WAIT, 0);
+    run("growing", work, 1, MLOPT_POOL_GROW, 1);
+    run("threads that end", brief, THREADS, MLOPT_POOL_RAISE, 1);
     return 0;
 }

@@ -622,6 +622,42 @@ def test_truncated_segments_are_refused(name):
             SPSCQueue.attach(name)
 
 
+@needs_list
+@pytest.mark.no_emulator
+@pytest.mark.parametrize("overflow", ["block", "drop_oldest"])
+def test_nothing_written_by_others_reaches_foreign_memory(process, name, overflow):
+    """Random words in all that is shared before the records: errors, wrong records, but no crash, no hang."""
+    child = process(
+        """
+rng = np.random.default_rng(0)
+name, overflow = sys.argv[1:]
+refused = 0
+for turn in range(300):
+    made = SPSCQueue(2, "i8", capacity=5, name=name, overflow=overflow)
+    queue = SPSCQueue.attach(name)
+    made.put_many(np.zeros((3, 2), "i8"))
+    queue.try_acquire()
+    words = np.memmap("/dev/shm/mlopt-" + name, "u4", "r+")
+    for _ in range(int(rng.integers(1, 4))):
+        values = [0, 1, 2**31, 2**32 - 1, int(rng.integers(2**32)), int(rng.integers(16))]
+        words[int(rng.integers(128 // 4, min(len(words), 1000 // 4)))] = values[int(rng.integers(len(values)))]
+    for _ in range(30):
+        for call in (lambda: made.try_put([1, 2]), queue.try_acquire, queue.release, lambda: len(queue),
+                     lambda: queue.acquire_many(4, 0)[:], lambda: made.reserve_many(3, 0)[:], lambda: queue.dropped):
+            try:
+                call()
+            except (RuntimeError, ValueError, TimeoutError, QueueClosed):
+                refused += 1
+    del words, call
+    made.detach()
+    del made, queue
+print("refused", refused)
+""",
+        name, overflow,
+    )  # fmt: skip
+    assert int(ended(child).split()[1]) > 0
+
+
 # ----------------------------------------------------------------------------------------------
 # Wrong arguments
 

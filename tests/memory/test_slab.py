@@ -1,5 +1,6 @@
 """The slab pool: classes, cache, limits, statistics, threads, fork, misuse."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -171,6 +172,47 @@ def test_threads_never_share_a_block():
         sys.setswitchinterval(interval)
     assert not failures
     assert pool.pool_statistics()["blocks_in_use"] == before
+
+
+def test_blocks_that_an_ended_thread_kept_are_used_by_others():
+    pool.trim()
+    addresses = []
+
+    def work():
+        blocks = [pool.acquire(2000) for _ in range(5)]
+        addresses.extend(block.address for block in blocks)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    misses = pool.pool_statistics()["misses"]
+    blocks = [pool.acquire(2000) for _ in range(5)]
+    assert {block.address for block in blocks} == set(addresses)
+    assert pool.pool_statistics()["misses"] == misses
+
+
+def test_trim_reaches_what_other_threads_keep_with_their_next_release():
+    gc.collect()  # blocks of earlier tests
+    pool.trim()
+    kept, trimmed = threading.Event(), threading.Event()
+    cached = []
+
+    def work():
+        pool.acquire(2000)
+        kept.set()
+        assert trimmed.wait(60)
+        pool.acquire(1000)
+        cached.append(pool.trim())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert kept.wait(60)
+    given_back, left = pool.trim(), pool.pool_statistics()["blocks_cached"]
+    trimmed.set()
+    thread.join(60)
+    assert (given_back, left) == (0, 1)  # the other thread's block is out of reach, and counted
+    assert cached == [2048 + 1024]
+    assert pool.pool_statistics()["blocks_cached"] == 0
 
 
 def test_threads_without_the_gil():

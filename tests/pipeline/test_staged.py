@@ -185,6 +185,27 @@ def test_push_drain_and_stop(workers):
     assert seen == [(50 * run + i, -float(i)) for run in range(2) for i in range(50)]
 
 
+def test_the_oldest_records_are_dropped_before_a_process_too():
+    seen = []
+    with Pipeline(
+        [None, Total(), lambda number, output: seen.append(number)],
+        inputs=1,
+        workers="processes",
+        queue_capacity=8,
+        checkpoint_every=4,
+        overflow="drop_oldest",
+    ) as pipeline:
+        pipeline.start()
+        for i in range(500):  # the process takes longer than that to be there
+            pipeline.push(float(i), timeout=TIMEOUT)
+        pipeline.stop(timeout=TIMEOUT)
+        dropped = pipeline.statistics["dropped"]
+    assert dropped == 500 - len(seen)
+    assert dropped > 0
+    assert seen == sorted(seen)
+    assert seen[-1] == 499
+
+
 def test_the_oldest_records_are_dropped_and_counted():
     gate, seen = threading.Event(), []
 

@@ -57,6 +57,14 @@ def test_short_run_that_leaks():
     assert verdict.value == pytest.approx(40, rel=0.1)
 
 
+def test_short_run_with_processes_that_are_away():
+    times = np.linspace(0, 6, 30)
+    together = np.where(times < 4, 150, 200) * MIB
+    assert not judge_memory("x", times, together).held
+    assert judge_memory("x", times, together, np.full(30, 50 * MIB)).held
+    assert not judge_memory("x", times, together, (50 + 20 * times) * MIB).held
+
+
 def test_missing_samples_are_left_out_and_too_few_do_not_pass():
     times = np.arange(100.0)
     memory = np.full(100, 50 * MIB)

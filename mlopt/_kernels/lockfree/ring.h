@@ -111,6 +111,12 @@ static inline uint64_t mlopt_ring_stride(uint64_t record_bytes)
     return stride;
 }
 
+/* Where either of the structures above may begin in a block that has MLOPT_RING_APART bytes to spare. */
+static inline void *mlopt_ring_aligned(void *block)
+{
+    return (void *)(((uintptr_t)block + MLOPT_RING_APART - 1) & ~(uintptr_t)(MLOPT_RING_APART - 1));
+}
+
 /* Where it overwrites, the queue, the consumer's hands and the producer's never want more slots than this. */
 static inline uint64_t mlopt_ring_slots(uint64_t capacity, int overwrites)
 {

@@ -12,6 +12,7 @@ LOADS = {
     "processes": "mlopt.soak.loads.pipelines:Processes",
     "threads": "mlopt.soak.loads.pipelines:Threads",
     "fused": "mlopt.soak.loads.pipelines:Fused",
+    "dropping": "mlopt.soak.loads.dropping:Dropping",
     "queues": "mlopt.soak.loads.queues:Queues",
     "pools": "mlopt.soak.loads.pools:Pools",
     "structures": "mlopt.soak.loads.structures:Structures",
