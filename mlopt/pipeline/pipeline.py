@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from mlopt.pipeline.arguments import check_count, check_tables, check_timeout, groups_of, names_of, one_of
 from mlopt.pipeline.chain import Chain
 from mlopt.pipeline.delivery import Delivery
-from mlopt.pipeline.fused import FusedRunner
+from mlopt.pipeline.fused import PATIENCE, FusedRunner
 from mlopt.pipeline.links import input_of
 from mlopt.pipeline.records import DATA, FAILED
 from mlopt.pipeline.sinks import sink_of
@@ -27,7 +26,6 @@ __all__ = ["Pipeline"]
 
 WORKERS = ("fused", "threads", "processes")
 POLICIES = ("block", "drop_oldest")
-PATIENCE = 5.0  # seconds for what cannot be interrupted
 
 
 class Pipeline:
@@ -175,9 +173,6 @@ class Pipeline:
         self._lock = threading.Lock()
         self._runs = 0
         self._running = self._closed = False
-        self._error: BaseException | None = None  # of a fused run in the background
-        self._ended = threading.Event()  # a fused run
-        self._owner: int | None = None  # the thread of a fused run
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -195,25 +190,27 @@ class Pipeline:
             With ``on_error="raise"``, where a record fails; also where the sink raises or a worker cannot be kept
             running.  The pipeline can be run again: it goes on with the record behind.
         """
-        self._begin()
-        if isinstance(self._runner, FusedRunner):
+        runner = self._runner
+        if isinstance(runner, FusedRunner):
+            self._begin(runner.prepare)
             try:
-                self._run_fused(self._runner)
+                runner.run()
             finally:
                 self._running = False
             return self.statistics
+        self.start()
         try:
             self.wait()
         except BaseException:
             if self._running:  # an interrupt, which does not wait for a source that waits
-                self._runner.leave()
-                if self._runner.join(PATIENCE):
+                runner.leave()
+                if runner.join(PATIENCE):
                     self._running = False
             raise
         return self.statistics
 
-    def _begin(self) -> None:
-        """Take the pipeline for a run; workers start here."""
+    def _begin(self, begin: Callable[[], None]) -> None:
+        """Take the pipeline for a run, and begin it."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("the pipeline was closed")
@@ -221,13 +218,7 @@ class Pipeline:
                 raise RuntimeError("the pipeline runs already")
             if self._pushes:
                 raise RuntimeError("the pipeline has no source to run through: push records, or give it one")
-            if isinstance(self._runner, StagedRunner):
-                self._runner.start()
-            else:
-                self._error = None
-                self._ended.clear()
-                self._runner.stopping.clear()
-                self._runner.leaving.clear()
+            begin()
             self._runs += 1
             self._running = True
 
@@ -241,25 +232,7 @@ class Pipeline:
         PipelineError
             If a stage cannot be sent to a process.
         """
-        self._begin()
-        if isinstance(self._runner, FusedRunner):
-            context = contextvars.copy_context()  # the tier of whoever starts it
-            threading.Thread(target=context.run, args=(self._run_in_background, self._runner), daemon=True).start()
-
-    def _run_fused(self, runner: FusedRunner) -> None:
-        self._owner = threading.get_ident()
-        try:
-            runner.run()
-        finally:
-            self._owner = None
-            self._ended.set()
-
-    def _run_in_background(self, runner: FusedRunner) -> None:
-        try:
-            self._run_fused(runner)
-        except BaseException as error:
-            self._error = error
-            self._ended.set()
+        self._begin(self._runner.start)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the source has ended and every record has been delivered.
@@ -281,28 +254,18 @@ class Pipeline:
             runs = self._runs
             if not self._running:
                 return
-        if self._is_own_thread():
+        runner = self._runner
+        if runner.is_own_thread():
             raise RuntimeError("the pipeline cannot wait for itself: wait is called by one of its stages or its sink")
-        if isinstance(self._runner, StagedRunner):
-            if not self._runner.join(timeout):
-                raise TimeoutError(f"the pipeline still runs after {timeout} s")
-            error = self._runner.error
-        else:
-            if not self._ended.wait(timeout):
-                raise TimeoutError(f"the pipeline still runs after {timeout} s")
-            error, self._error = self._error, None
+        if not runner.join(timeout):
+            raise TimeoutError(f"the pipeline still runs after {timeout} s")
+        error = runner.error
         with self._lock:
             if self._runs != runs:  # somebody else waited as well, and began another
                 return
             self._running = False
         if error is not None:
             raise error
-
-    def _is_own_thread(self) -> bool:
-        """Whether a stage, the sink or the source is calling."""
-        if isinstance(self._runner, StagedRunner):
-            return self._runner.is_own_thread()
-        return self._owner == threading.get_ident()
 
     def stop(self, drain: bool = True, timeout: float | None = None) -> None:
         """Take no more from the source, and end the run.
@@ -329,14 +292,12 @@ class Pipeline:
         timeout = check_timeout(timeout)
         if not self._running:
             return
-        end, own, runner = None if timeout is None else monotonic() + timeout, self._is_own_thread(), self._runner
+        end, runner = None if timeout is None else monotonic() + timeout, self._runner
+        own = runner.is_own_thread()
         runner.stopping.set()
-        if isinstance(runner, FusedRunner):
-            if not drain:
-                runner.leaving.set()
-        elif not drain:
+        if not drain:
             runner.leave()
-        elif self._source is None:
+        elif isinstance(runner, StagedRunner) and self._source is None:
             if own:  # which may be what makes room for the end
                 threading.Thread(target=runner.end, daemon=True).start()
             elif not runner.end(timeout):
@@ -365,7 +326,7 @@ class Pipeline:
         number = self._runner.number
         end = None if timeout is None else monotonic() + timeout
         while self._delivery.done < number:
-            if self._runner.error is not None if isinstance(self._runner, StagedRunner) else self._ended.is_set():
+            if self._runner.over.is_set():
                 self.wait()
             waiting = f"{number - self._delivery.done} records are on their way"
             if not self._running and self._delivery.done < number:
@@ -508,17 +469,12 @@ class Pipeline:
             if self._closed:
                 return
             self._closed, self._pushes = True, False
-        if isinstance(self._runner, StagedRunner):
-            self._abandoned.detach()
-            if self._is_own_thread():
-                abandon(self._runner)
-            else:
-                self._runner.close()
+        runner = self._runner
+        if isinstance(runner, FusedRunner):
+            runner.close()
         else:
-            self._runner.stopping.set()
-            self._runner.leaving.set()
-            if self._running and not self._is_own_thread():
-                self._ended.wait(PATIENCE)
+            self._abandoned.detach()
+            abandon(runner) if runner.is_own_thread() else runner.close()
         self._running = False
         if self._source is not None:
             self._source.close()

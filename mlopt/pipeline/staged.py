@@ -68,7 +68,7 @@ class StagedRunner:
         self.runs = 0
         self.latency = Histogram()
         self.stopping = threading.Event()  # the source gives no more
-        self.leaving = threading.Event()  # everybody leaves, whatever is on its way
+        self.leaving = self.over = threading.Event()  # everybody leaves, whatever is on its way
         self.error: BaseException | None = None
         self.source_error: PipelineError | None = None  # the source's last word, behind all that came before it
         self.fault: str | None = None  # of a record that is none, and not in the queue yet

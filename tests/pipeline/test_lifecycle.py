@@ -72,6 +72,16 @@ def test_a_fused_run_is_stopped_from_another_thread():
     assert seen == list(range(len(seen)))
 
 
+def test_drain_of_a_run_that_was_left():
+    with Pipeline([None, as_float, lambda number, output: pipeline.stop(drain=False)], inputs=1, workers="threads",
+                  queue_capacity=64) as pipeline:  # fmt: skip
+        pipeline.start()
+        for _ in range(20):
+            pipeline.push(1.0)
+        with pytest.raises(RuntimeError, match="records are on their way, and the pipeline does not run"):
+            pipeline.drain(TIMEOUT)
+
+
 def test_drain_of_a_fused_run_that_failed():
     def breaks():
         yield (1.0,)
@@ -185,7 +195,7 @@ def test_pipelines_that_are_forgotten_end(workers):
 
 @ALL
 def test_close_while_the_source_waits(workers, monkeypatch):
-    for module in ("pipeline", "staged", "workers"):
+    for module in ("fused", "pipeline", "staged", "workers"):
         for name in ("PATIENCE", "LEAVE"):
             if hasattr(sys.modules[f"mlopt.pipeline.{module}"], name):
                 monkeypatch.setattr(f"mlopt.pipeline.{module}.{name}", 0.1)
