@@ -37,7 +37,7 @@ def check_growth(workers, count):
             least += count
             pipeline.stop()
 
-    least, bad = 20_000, []
+    least, bad = 5_000, []
     with Pipeline(
         [endless(), *fitted(), sink], workers=workers, on_error="skip", on_bad=lambda *what: bad.append(what[0])
     ) as pipeline:
@@ -59,7 +59,7 @@ def check_growth(workers, count):
 
 @pytest.mark.parametrize("workers", ["fused", "threads", "processes"])
 def test_growth(workers):
-    check_growth(workers, 60_000)
+    check_growth(workers, 20_000)
 
 
 @pytest.mark.slow
