@@ -6,7 +6,7 @@ from typing import Any
 
 MODULES = (
     "mlopt", "mlopt.concurrent", "mlopt.demo", "mlopt.estimators", "mlopt.features", "mlopt.linalg", "mlopt.memory",
-    "mlopt.nn", "mlopt.quantization", "mlopt.sparse", "mlopt.targets", "mlopt.verify",
+    "mlopt.nn", "mlopt.pipeline", "mlopt.quantization", "mlopt.sparse", "mlopt.targets", "mlopt.verify",
 )  # fmt: skip
 
 

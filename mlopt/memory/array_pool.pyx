@@ -15,6 +15,11 @@ import numpy as np
 
 cnp.import_array()
 
+cdef extern from "lockfree/thread_index.h" nogil:
+    void mlopt_thread_index_initialise()
+
+mlopt_thread_index_initialise()
+
 cdef extern from "lockfree/clock.h" nogil:
     int64_t mlopt_clock_now()
 

@@ -26,10 +26,13 @@ cdef class Chain:
     cdef ExtractorLink extractor          # the first link, where it is one that can run ahead
     cdef Py_ssize_t ahead, ahead_end      # of its rows, those that have not been through the other links
 
-    # One record through all links, from `x` (on a cache line) to `out` or, where that is NULL, to the chain's place.
+    # One record through all links, from `x` (on a boundary of its type) to `out` or, where that is NULL, to the
+    # chain's place.
     cdef Outcome run(self, const mlopt_kernels *table, const void *x, void *out) noexcept nogil
     # The links from number `first` on.
     cdef Outcome run_from(self, int first, const mlopt_kernels *table, const void *x, void *out) noexcept nogil
+    # A record of numbers to `x`; TypeError where it is none.
+    cdef int write(self, tuple values, void *x) except -1
     # (name, reason) of the link that failed.
     cdef tuple failure(self, const void *x)
     # Its exception, where it is a stage in Python; forgotten here.

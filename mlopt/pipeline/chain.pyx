@@ -99,8 +99,15 @@ cdef class Chain:
 
     def push(self, tuple values):
         """One record of numbers through all stages: its outcome; the output is in `out`."""
+        self.write(values, self.place[0])
+        return self.run(current_table(), self.place[0], NULL)
+
+    def record(self, tuple values, cnp.ndarray out not None):
+        """Write a record of numbers to an array of the input's type, C-contiguous."""
+        self.write(values, cnp.PyArray_DATA(out))
+
+    cdef int write(self, tuple values, void *x) except -1:
         cdef Py_ssize_t i
-        cdef void *x = self.place[0]
         if len(values) != self.inputs:
             raise TypeError(f"a record has {self.inputs} numbers, not {len(values)}")
         if self.input_type.itemsize == 8:
@@ -109,7 +116,7 @@ cdef class Chain:
         else:
             for i in range(self.inputs):
                 (<float *>x)[i] = <float>as_double(values[i])
-        return self.run(current_table(), x, NULL)
+        return 0
 
     def output(self):
         """The last record's output: a read-only view of always the same place."""

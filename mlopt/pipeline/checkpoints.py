@@ -7,6 +7,7 @@ import os
 import pickle
 import struct
 import tempfile
+import weakref
 import zlib
 from typing import Any
 
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 __all__ = ["Checkpoint"]
 
-HEADER = struct.Struct("<QQQI")  # sequence, records consumed, bytes, their checksum
-CONTROL = 64  # bytes before the two slots: a word by which the worker is told to leave
+HEADER = struct.Struct("<QQQ")  # sequence, records consumed, bytes of the state
+CHECKSUM = struct.Struct("<I")  # of the header and the state
+CONTROL = mmap.PAGESIZE  # bytes before the two slots: a word by which the worker is told to leave
+SLOT = 1 << 36  # bytes from one slot to the next, of which what was never written takes no memory
 
 
 class Checkpoint:
@@ -24,36 +27,30 @@ class Checkpoint:
 
     Parameters
     ----------
-    size : int
-        Bytes of a slot.
     file : int, optional
         The file's descriptor, in a process that was given it; a new file without a name by default.
     """
 
-    def __init__(self, size: int, file: int | None = None) -> None:
-        self.size = size
-        self.file = _nameless_file() if file is None else file
+    def __init__(self, file: int | None = None) -> None:
         if file is None:
-            os.ftruncate(self.file, CONTROL + 2 * size)
-        self.memory = mmap.mmap(self.file, CONTROL + 2 * size)
+            file = _nameless_file()
+            os.ftruncate(file, CONTROL)
+        self.file = file
+        self._close_file = weakref.finalize(self, os.close, file)
+        self.memory = mmap.mmap(self.file, CONTROL)
         self.stop: NDArray[np.int64] = np.frombuffer(self.memory, np.int64, 1)
 
     def save(self, consumed: int, state: Any) -> None:
-        """Keep a state, and that it is the one behind so many records.
-
-        Raises
-        ------
-        ValueError
-            If the state has outgrown the slot.
-        """
+        """Keep a state, and that it is the one behind so many records."""
         data = pickle.dumps(state, pickle.HIGHEST_PROTOCOL)
-        if HEADER.size + len(data) > self.size:
-            raise ValueError(f"a checkpoint has {len(data)} bytes, more than the {self.size - HEADER.size} of its slot")
         newest = self._newest()
         sequence = newest[0] + 1 if newest else 1
-        begin = CONTROL + sequence % 2 * self.size
-        self.memory[begin + HEADER.size : begin + HEADER.size + len(data)] = data
-        HEADER.pack_into(self.memory, begin, sequence, consumed, len(data), zlib.crc32(data))
+        data = HEADER.pack(sequence, consumed, len(data)) + data
+        data = CHECKSUM.pack(zlib.crc32(data)) + data
+        begin = CONTROL + sequence % 2 * SLOT
+        while data:
+            written = os.pwrite(self.file, data, begin)
+            data, begin = data[written:], begin + written
 
     def load(self) -> tuple[int, Any] | None:
         """(records consumed, state) of the newest whole checkpoint; None where there is none."""
@@ -62,10 +59,14 @@ class Checkpoint:
 
     def _newest(self) -> tuple[int, int, bytes] | None:
         found = []
-        for begin in (CONTROL, CONTROL + self.size):
-            sequence, consumed, length, checksum = HEADER.unpack_from(self.memory, begin)
-            data = self.memory[begin + HEADER.size : begin + HEADER.size + min(length, self.size)]
-            if sequence and zlib.crc32(data) == checksum:
+        for begin in (CONTROL, CONTROL + SLOT):
+            head = os.pread(self.file, CHECKSUM.size + HEADER.size, begin)
+            if len(head) < CHECKSUM.size + HEADER.size:
+                continue
+            header = head[CHECKSUM.size :]
+            sequence, consumed, length = HEADER.unpack(header)
+            data = os.pread(self.file, length, begin + len(head)) if length < SLOT else b""
+            if sequence and len(data) == length and zlib.crc32(header + data) == CHECKSUM.unpack_from(head)[0]:
                 found.append((sequence, consumed, data))
         return max(found, default=None)
 
@@ -73,7 +74,7 @@ class Checkpoint:
         """Give the memory back."""
         del self.stop
         self.memory.close()
-        os.close(self.file)
+        self._close_file()
 
 
 def _nameless_file() -> int:

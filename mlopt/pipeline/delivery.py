@@ -22,7 +22,7 @@ class PipelineError(Exception):
     Parameters
     ----------
     stage : str
-        Which stage: its class or function, ``"source"`` or ``"sink"``.
+        Which stage: its class or function, ``"source"``, ``"sink"`` or ``"on_bad"``.
     record : int
         The number of the record, counted from 0 at the pipeline's first start.
     reason : str
@@ -78,17 +78,22 @@ class Delivery:
 
     def nothing(self, number: int) -> None:
         """A record has no output."""
-        self._skip(number)
         self.without_output += 1
+        self._skip(number)
 
     def failed(self, number: int, stage: str, reason: str, error: BaseException | None = None) -> None:
         """A record failed; PipelineError, or what `on_bad` makes of it."""
-        self._skip(number)
         self.bad += 1
+        self._skip(number)
+        if error is not None and not isinstance(error, Exception):
+            raise error  # an interrupt, which is not for us
         if self.on_error == "raise":
             raise PipelineError(stage, number, reason) from error
         if self.on_bad is not None:
-            self.on_bad(number, stage, reason)
+            try:
+                self.on_bad(number, stage, reason)
+            except Exception as trouble:
+                raise PipelineError("on_bad", number, f"{type(trouble).__name__}: {trouble}") from trouble
 
     def _skip(self, number: int) -> None:
         self.done = number + 1

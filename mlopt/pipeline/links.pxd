@@ -20,7 +20,7 @@ cdef class Link:
     cdef void *own_output                         # where the stage itself keeps its output, NULL where nowhere
     cdef object error                             # of a stage in Python: the exception
 
-    # `x` and `out` are on cache lines, and do not overlap.
+    # `x` and `out` are on boundaries of their types, and do not overlap.
     cdef Outcome run(self, const mlopt_kernels *table, const void *x, void *out) noexcept nogil
     # After FAILED, with the same `x`.
     cdef str reason(self, const void *x)

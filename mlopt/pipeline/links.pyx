@@ -226,7 +226,10 @@ cdef class CastLink(Link):
 
 
 cdef str describe(error):
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # its own words fail
+        return type(error).__name__
 
 
 def input_of(stage):
@@ -263,13 +266,13 @@ def links_of(stages, inputs, dtype, wanted=None):
     """
     links = []
     for i, stage in enumerate(stages):
-        count, wanted = input_of(stage)
+        count, taken = input_of(stage)
         name = name_of(stage)
         if count is not None and count != inputs:
             raise ValueError(f"stages: {name} takes {count} numbers, but what comes before gives {inputs}")
-        if wanted is not None and wanted != dtype:
-            links.append(CastLink(inputs, dtype, wanted))
-            dtype = wanted
+        if taken is not None and taken != dtype:
+            links.append(CastLink(inputs, dtype, taken))
+            dtype = taken
         following = input_of(stages[i + 1])[1] if i + 1 < len(stages) else wanted
         if isinstance(stage, FeatureExtractor):
             link = ExtractorLink(stage, name)

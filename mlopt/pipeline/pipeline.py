@@ -3,53 +3,29 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlopt.features import FeatureExtractor
-from mlopt.features.bars import FIELDS
-from mlopt.memory import empty_aligned
+from mlopt.pipeline.arguments import check_count, check_tables, check_timeout, groups_of, names_of, one_of
 from mlopt.pipeline.chain import Chain
-from mlopt.pipeline.delivery import Delivery, PipelineError
-from mlopt.pipeline.fused import FusedRunner
-from mlopt.pipeline.links import input_of, is_bindable
+from mlopt.pipeline.delivery import Delivery
+from mlopt.pipeline.fused import PATIENCE, FusedRunner
+from mlopt.pipeline.links import input_of
 from mlopt.pipeline.records import DATA, FAILED
 from mlopt.pipeline.sinks import sink_of
 from mlopt.pipeline.sources import source_of
-from mlopt.pipeline.staged import StagedRunner
-from mlopt.pipeline.stages import Apply, Learn
+from mlopt.pipeline.staged import StagedRunner, abandon
 
 __all__ = ["Pipeline"]
 
 WORKERS = ("fused", "threads", "processes")
 POLICIES = ("block", "drop_oldest")
-
-
-def _one_of(name: str, value: Any, choices: Sequence[str]) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {type(value).__name__}")
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-    return value
-
-
-def _count(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer, not {type(value).__name__}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
-    return int(value)
-
-
-def _stage_of(stage: Any) -> Any:
-    """A stage as links know it: functions wrapped."""
-    known = isinstance(stage, (Apply, Learn)) or input_of(stage)[0] is not None or is_bindable(stage)
-    return Apply(stage) if callable(stage) and not known else stage
 
 
 class Pipeline:
@@ -101,6 +77,11 @@ class Pipeline:
     twice.  (A function with memory of its own takes part where it is an object with ``get_state`` and ``set_state``.)
     What was on its way when a run was left without draining stays in the queues for the next.
 
+    Stages belong to the pipeline while it runs: nobody else may use them, nor another pipeline.  With processes, the
+    caller's stages learn what the workers' have learnt when the run has ended.  A pipeline that nobody refers to any
+    more is stopped and closed; in a forked child it is of no use.  Workers compute on the tier that
+    :func:`mlopt.use_isa` gave the thread that started them.
+
     Work per record is constant; nothing is allocated after the first few.
 
     Examples
@@ -139,11 +120,11 @@ class Pipeline:
         checkpoint_every: int = 256,
         timed: bool = False,
     ) -> None:
-        self._workers = _one_of("workers", workers, WORKERS)
-        _one_of("overflow", overflow, POLICIES)
-        on_error = _one_of("on_error", on_error, ("raise", "skip"))
-        capacity = _count("queue_capacity", queue_capacity, 2)
-        every = _count("checkpoint_every", checkpoint_every, 1)
+        self._workers = one_of("workers", workers, WORKERS)
+        one_of("overflow", overflow, POLICIES)
+        on_error = one_of("on_error", on_error, ("raise", "skip"))
+        capacity = check_count("queue_capacity", queue_capacity, 2)
+        every = check_count("checkpoint_every", checkpoint_every, 1)
         if workers == "fused" and overflow != "block":
             raise ValueError("overflow='drop_oldest' needs queues: workers='threads' or 'processes'")
         if workers == "processes" and every > capacity // 2:
@@ -155,32 +136,20 @@ class Pipeline:
             raise ValueError("timed=True is for workers='fused'")
         if on_bad is not None and not callable(on_bad):
             raise TypeError(f"on_bad must be callable, not {type(on_bad).__name__}")
-        if not isinstance(stages, Sequence) or isinstance(stages, (str, bytes)):
-            raise TypeError(f"stages must be a list of source, stages and sink, not {type(stages).__name__}")
-        if len(stages) < 3:
-            raise ValueError(f"stages must be a source, at least one stage and a sink, not {len(stages)} objects")
-        groups = [
-            [_stage_of(stage) for stage in (group if isinstance(group, (list, tuple)) else [group])]
-            for group in stages[1:-1]
-        ]
-        if not all(groups):
-            raise ValueError("stages: a group of stages is empty")
+        groups = groups_of(stages)
         first, dtype = input_of(groups[0][0])
         dtype = np.dtype(np.float64) if dtype is None else dtype
         if inputs is not None:
-            inputs = _count("inputs", inputs, 1)
+            inputs = check_count("inputs", inputs, 1)
             if first is not None and inputs != first:
                 raise ValueError(f"inputs must be {first}, which the first stage takes, not {inputs}")
         inputs = first if inputs is None else inputs
-        names = _names_of(groups[0][0])
-        source = None if stages[0] is None else source_of(stages[0], inputs, names, dtype)
+        source = None if stages[0] is None else source_of(stages[0], inputs, names_of(groups[0][0]), dtype)
         width = source.inputs if source is not None else inputs
         if width is None:
             raise ValueError("inputs must say how many numbers a record has: neither source nor first stage does")
-        self._runner: FusedRunner | StagedRunner
         if workers == "fused":
-            chain = Chain([stage for group in groups for stage in group], width, dtype, timed)
-            self._chains = [chain]
+            self._chains = [Chain([stage for group in groups for stage in group], width, dtype, timed)]
         else:
             self._chains = []
             for i, group in enumerate(groups):
@@ -188,20 +157,22 @@ class Pipeline:
                 self._chains.append(Chain(group, width, dtype, wanted=wanted))
                 width, dtype = self._chains[-1].outputs, self._chains[-1].output_type
         last = self._chains[-1]
-        self._delivery = Delivery(sink_of(stages[-1], last.outputs, last.output_type), on_error, on_bad)
+        sink = sink_of(stages[-1], last.outputs, last.output_type)
+        check_tables(source, sink)
+        self._delivery = Delivery(sink, on_error, on_bad)
+        self._runner: FusedRunner | StagedRunner
         if workers == "fused":
             self._runner = FusedRunner(source, self._chains[0], self._delivery)
         else:
             self._runner = StagedRunner(
                 source, self._chains, groups, self._delivery, workers == "processes", capacity, overflow, every
             )
-        self._row = empty_aligned((1, self._chains[0].inputs), self._chains[0].input_type)
-        self._has_source = source is not None
-        self._has_sink = stages[-1] is not None
-        self._thread: threading.Thread | None = None
+            self._abandoned = weakref.finalize(self, abandon, self._runner)
+        self._source, self._has_sink = source, stages[-1] is not None
+        self._pushes = source is None and workers == "fused"  # a record at a time in the caller's thread
+        self._lock = threading.Lock()
+        self._runs = 0
         self._running = self._closed = False
-        self._error: BaseException | None = None
-        self._ended = threading.Event()
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -219,12 +190,11 @@ class Pipeline:
             With ``on_error="raise"``, where a record fails; also where the sink raises or a worker cannot be kept
             running.  The pipeline can be run again: it goes on with the record behind.
         """
-        if self._workers == "fused":
-            self._begin()
+        runner = self._runner
+        if isinstance(runner, FusedRunner):
+            self._begin(runner.prepare)
             try:
-                assert isinstance(self._runner, FusedRunner)
-                self._runner.stopping.clear()
-                self._runner.run()
+                runner.run()
             finally:
                 self._running = False
             return self.statistics
@@ -232,19 +202,25 @@ class Pipeline:
         try:
             self.wait()
         except BaseException:
-            if self._running:
-                self.stop(drain=False)
+            if self._running:  # an interrupt, which does not wait for a source that waits
+                runner.leave()
+                if runner.join(PATIENCE):
+                    self._running = False
             raise
         return self.statistics
 
-    def _begin(self) -> None:
-        if self._closed:
-            raise RuntimeError("the pipeline was closed")
-        if self._running:
-            raise RuntimeError("the pipeline runs already")
-        if not self._has_source and self._workers == "fused":
-            raise RuntimeError("the pipeline has no source to run through: push records, or give it one")
-        self._running = True
+    def _begin(self, begin: Callable[[], None]) -> None:
+        """Take the pipeline for a run, and begin it."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("the pipeline was closed")
+            if self._running:
+                raise RuntimeError("the pipeline runs already")
+            if self._pushes:
+                raise RuntimeError("the pipeline has no source to run through: push records, or give it one")
+            begin()
+            self._runs += 1
+            self._running = True
 
     def start(self) -> None:
         """Run in the background, from the record behind the last one.
@@ -253,22 +229,10 @@ class Pipeline:
         ------
         RuntimeError
             If it runs already.
+        PipelineError
+            If a stage cannot be sent to a process.
         """
-        self._begin()
-        if isinstance(self._runner, StagedRunner):
-            self._runner.start()
-            return
-        self._error = None
-        self._runner.stopping.clear()
-        self._thread = threading.Thread(target=self._run_fused, daemon=True)
-        self._thread.start()
-
-    def _run_fused(self) -> None:
-        assert isinstance(self._runner, FusedRunner)
-        try:
-            self._runner.run()
-        except BaseException as error:
-            self._error = error
+        self._begin(self._runner.start)
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the source has ended and every record has been delivered.
@@ -285,19 +249,21 @@ class Pipeline:
         PipelineError
             As :meth:`run`.
         """
-        if not self._running:
-            return
-        if isinstance(self._runner, StagedRunner):
-            if not self._runner.join(timeout):
-                raise TimeoutError(f"the pipeline still runs after {timeout} s")
-            error = self._runner.error
-        else:
-            assert self._thread is not None
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                raise TimeoutError(f"the pipeline still runs after {timeout} s")
-            error, self._error = self._error, None
-        self._running = False
+        timeout = check_timeout(timeout)
+        with self._lock:
+            runs = self._runs
+            if not self._running:
+                return
+        runner = self._runner
+        if runner.is_own_thread():
+            raise RuntimeError("the pipeline cannot wait for itself: wait is called by one of its stages or its sink")
+        if not runner.join(timeout):
+            raise TimeoutError(f"the pipeline still runs after {timeout} s")
+        error = runner.error
+        with self._lock:
+            if self._runs != runs:  # somebody else waited as well, and began another
+                return
+            self._running = False
         if error is not None:
             raise error
 
@@ -317,19 +283,27 @@ class Pipeline:
             If it takes longer; the pipeline still runs then.
         PipelineError
             As :meth:`run`.
+
+        Notes
+        -----
+        A stage, sink or source may call it, too: then it does not wait.  A source that waits for its next record is
+        waited for, with or without draining.
         """
+        timeout = check_timeout(timeout)
         if not self._running:
             return
-        if isinstance(self._runner, StagedRunner):
-            if not drain:
-                self._runner.leave()
-            elif not self._runner.stopping.is_set():
-                self._runner.stopping.set()
-                if not self._has_source:
-                    self._runner.end()
-        else:
-            self._runner.stopping.set()
-        self.wait(timeout)
+        end, runner = None if timeout is None else monotonic() + timeout, self._runner
+        own = runner.is_own_thread()
+        runner.stopping.set()
+        if not drain:
+            runner.leave()
+        elif isinstance(runner, StagedRunner) and self._source is None:
+            if own:  # which may be what makes room for the end
+                threading.Thread(target=runner.end, daemon=True).start()
+            elif not runner.end(timeout):
+                raise TimeoutError(f"the pipeline still runs after {timeout} s")
+        if not own:
+            self.wait(None if end is None else max(0.0, end - monotonic()))
 
     def drain(self, timeout: float | None = None) -> None:
         """Wait until every record taken or pushed so far has been delivered; the run goes on.
@@ -345,15 +319,21 @@ class Pipeline:
             If it takes longer.
         PipelineError
             Where a record failed meanwhile; the run has ended then.
+        RuntimeError
+            If the run has ended without delivering them.
         """
+        timeout = check_timeout(timeout)
         number = self._runner.number
         end = None if timeout is None else monotonic() + timeout
-        while self._running and self._delivery.done < number:
-            if isinstance(self._runner, StagedRunner) and self._runner.error is not None:
+        while self._delivery.done < number:
+            if self._runner.over.is_set():
                 self.wait()
+            waiting = f"{number - self._delivery.done} records are on their way"
+            if not self._running and self._delivery.done < number:
+                raise RuntimeError(f"{waiting}, and the pipeline does not run")
             if end is not None and monotonic() >= end:
-                raise TimeoutError(f"{number - self._delivery.done} records are on their way after {timeout} s")
-            self._ended.wait(0.001)
+                raise TimeoutError(f"{waiting} after {timeout} s")
+            sleep(0.001)
 
     def push(self, *values: float, timeout: float | None = None) -> NDArray[Any] | int | None:
         """One record of the caller's, where the source is None.
@@ -363,7 +343,8 @@ class Pipeline:
         *values : float
             The numbers of the record.
         timeout : float, optional
-            With ``workers`` "threads" and "processes": seconds to wait for room; for ever by default.
+            With ``workers`` "threads" and "processes": seconds to wait for room; for ever by default.  Fused, a
+            queue at the end is waited for as long as it takes.
 
         Returns
         -------
@@ -378,17 +359,23 @@ class Pipeline:
         RuntimeError
             If the pipeline has a source, or, with workers of its own, was not started.
         """
-        if isinstance(self._runner, FusedRunner) and not self._has_source:
+        if self._pushes:
             return self._push_fused(values)
-        if self._has_source:
+        if self._source is not None:
             raise RuntimeError("push is for a pipeline whose source is None")
+        if self._closed:
+            raise RuntimeError("the pipeline was closed")
+        timeout = check_timeout(timeout)
+        runner = self._runner
+        assert isinstance(runner, StagedRunner)
         if not self._running:
             raise RuntimeError("push needs a pipeline that was started")
-        assert isinstance(self._runner, StagedRunner)
-        if len(values) != self._row.shape[1]:
-            raise TypeError(f"a record has {self._row.shape[1]} numbers, not {len(values)}")
-        self._row[0] = values
-        return self._runner.push(self._row, timeout)
+        number = runner.push(values, timeout)
+        if number is None:
+            if runner.error is not None:
+                self.wait()  # which says why nothing runs any more
+            raise RuntimeError("push needs a pipeline that runs: this one stops")
+        return number
 
     def _push_fused(self, values: tuple[float, ...]) -> NDArray[Any] | None:
         runner, chain = self._runner, self._chains[0]
@@ -400,8 +387,9 @@ class Pipeline:
             if not self._has_sink:
                 self._delivery.out += 1
                 self._delivery.done = number + 1
-            elif self._delivery.outputs(number, output.reshape(1, -1)) == 0:
-                raise PipelineError("sink", number, "it takes no more")
+            else:
+                while self._delivery.outputs(number, output.reshape(1, -1)) == 0:
+                    pass  # a full queue, which it waited for
             return output
         if outcome == FAILED:
             self._delivery.failed(number, *chain.why())
@@ -462,7 +450,7 @@ class Pipeline:
         if self._workers != "fused":
             raise RuntimeError("output_of is for workers='fused': elsewhere outputs lie in queues")
         chain = self._chains[0]
-        if not 0 <= _count("stage", stage, 0) < len(chain.links):
+        if not 0 <= check_count("stage", stage, 0) < len(chain.links):
             raise ValueError(f"stage must be from 0 to {len(chain.links) - 1}, not {stage}")
         return chain.output_of(stage)
 
@@ -473,18 +461,23 @@ class Pipeline:
         return [worker.pid for worker in workers if worker.pid is not None]
 
     def close(self) -> None:
-        """Stop without draining, and give queues and processes back: the pipeline cannot be started again."""
-        if self._closed:
-            return
-        self._closed = True
-        if isinstance(self._runner, StagedRunner):
-            if self._running:
-                self._runner.leave()
-                self._runner.join(5.0)
-                self._running = False
-            self._runner.close()
-        elif self._running:
-            self._runner.stopping.set()
+        """Stop without draining, and give queues and processes back: the pipeline cannot be started again.
+
+        A stage, sink or source that does not come back within 5 s is left behind, with its thread.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed, self._pushes = True, False
+        runner = self._runner
+        if isinstance(runner, FusedRunner):
+            runner.close()
+        else:
+            self._abandoned.detach()
+            abandon(runner) if runner.is_own_thread() else runner.close()
+        self._running = False
+        if self._source is not None:
+            self._source.close()
 
     def __enter__(self) -> Pipeline:
         return self
@@ -497,8 +490,3 @@ class Pipeline:
     def __repr__(self) -> str:
         names = " - ".join(link.name for chain in self._chains for link in chain.links)
         return f"Pipeline({names}, {self._workers})"
-
-
-def _names_of(stage: Any) -> tuple[str, ...] | None:
-    """What the columns of a stage's records are called."""
-    return (*FIELDS, *stage.columns) if isinstance(stage, FeatureExtractor) else None

@@ -6,17 +6,19 @@ import os
 import pickle
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mlopt import current_isa, use_isa
 from mlopt.concurrent import SPSCQueue
 from mlopt.pipeline.chain import Chain
 from mlopt.pipeline.checkpoints import Checkpoint
 from mlopt.pipeline.worker import Worker
 
-FINISHED, STOPPED, ORPHANED = 0, 3, 4  # exit codes
+FINISHED, STOPPED, ORPHANED, UNREADABLE = 0, 3, 4, 5  # exit codes
 
 
 @dataclass
@@ -30,15 +32,16 @@ class Task:
     stage: int
     source: str
     target: str
-    checkpoint: tuple[int, int]  # bytes of a slot, file descriptor
+    checkpoint: int  # file descriptor
     every: int
     run: int
     parent: int
+    tier: str
 
 
 def perform(task: Task) -> int:
     """Do it; the exit code."""
-    checkpoint = Checkpoint(*task.checkpoint)
+    checkpoint = Checkpoint(task.checkpoint)
     chain = Chain(task.stages, task.inputs, task.dtype, wanted=task.wanted)
     source, target = SPSCQueue.attach(task.source), SPSCQueue.attach(task.target)
     worker = Worker(source, target, chain, task.stage, checkpoint.stop)
@@ -57,7 +60,9 @@ def perform(task: Task) -> int:
     def save(consumed: int) -> None:
         checkpoint.save(consumed, chain.get_state())
 
-    ended = worker.run(task.run, worker.last_published(), save, task.every, idle)
+    # where the process's own tier is that one, no context has to be looked up for each record
+    with use_isa(task.tier) if task.tier != current_isa() else nullcontext():
+        ended = worker.run(task.run, worker.last_published(), save, task.every, idle)
     return FINISHED if ended else ORPHANED if orphaned else STOPPED
 
 
@@ -65,4 +70,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the parent decides when to stop
     path, task = pickle.load(sys.stdin.buffer)
     sys.path[:] = path  # before the task, whose classes may lie there
-    sys.exit(perform(pickle.loads(task)))
+    try:
+        received = pickle.loads(task)
+    except Exception as error:  # of other machines' modules, or of a main program: no later process can read it either
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(UNREADABLE)
+    sys.exit(perform(received))

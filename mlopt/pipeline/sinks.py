@@ -67,10 +67,20 @@ class ListSink(Scratch):
     def __init__(self, outputs_list: Any, outputs: int, dtype: np.dtype[Any]) -> None:
         super().__init__(outputs, dtype)
         self.append = outputs_list.append
+        self.refusal: Exception | None = None
 
     def put(self, first: int, rows: Rows) -> int:
-        for row in rows:
-            self.append(row.copy())
+        if self.refusal is not None:
+            refusal, self.refusal = self.refusal, None
+            raise refusal
+        for i, row in enumerate(rows):
+            try:
+                self.append(row.copy())
+            except Exception as error:
+                if i == 0:
+                    raise
+                self.refusal = error  # told of as that of the first, once those before it are counted
+                return i
         return len(rows)
 
 
@@ -78,10 +88,11 @@ class TableSink:
     """Row i of an array is the output of record i; NaN where there is none."""
 
     def __init__(self, table: Rows, outputs: int, dtype: np.dtype[Any]) -> None:
-        if table.ndim != 2 or table.shape[1] != outputs or table.dtype != dtype or not table.flags.c_contiguous:
+        fits = table.ndim == 2 and table.shape[1] == outputs and table.dtype == dtype
+        if not (fits and table.flags.c_contiguous and table.flags.aligned):
             raise ValueError(
-                f"stages: the array at the end must be C-contiguous, {dtype}, of shape (records, {outputs}), not "
-                f"{table.dtype} {table.shape}"
+                f"stages: the array at the end must be C-contiguous, aligned, {dtype}, of shape (records, {outputs}), "
+                f"not {table.dtype} {table.shape} with strides {table.strides}"
             )
         if not table.flags.writeable:
             raise ValueError("stages: the array at the end must be writeable")

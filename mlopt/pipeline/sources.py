@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,17 +43,20 @@ class Source(Protocol):
     def taken(self, count: int) -> None:
         """So many of the rows are done with."""
 
+    def close(self) -> None:
+        """No more is wanted."""
+
 
 class TableSource:
     """The rows of an array, without a copy where it is C-contiguous and of the type."""
 
     def __init__(self, table: Any, dtype: np.dtype[Any]) -> None:
         array = np.asarray(table)
-        if array.ndim != 2 or array.dtype.kind not in "fiub":
+        if array.ndim != 2 or array.shape[1] == 0 or array.dtype.kind not in "fiub":
             raise ValueError(
                 f"source must be a table of numbers, shape (records, numbers), not {array.dtype} {array.shape}"
             )
-        self.table = np.ascontiguousarray(array, dtype)
+        self.table = np.require(array, dtype, ["C", "A"])
         self.inputs = self.table.shape[1]
         self.position = 0
 
@@ -62,6 +66,9 @@ class TableSource:
 
     def taken(self, count: int) -> None:
         self.position += count
+
+    def close(self) -> None:
+        """Nothing to do: the table is the caller's."""
 
 
 class IterableSource:
@@ -80,15 +87,24 @@ class IterableSource:
             except StopIteration:
                 return None
             try:
-                self.row[0] = record
-            except (TypeError, ValueError):
-                raise SourceError(f"a record must be {self.inputs} numbers, not {record!r}") from None
+                self._fill(record)
+            except (TypeError, ValueError, OverflowError):
+                raise SourceError(f"a record must be {self.inputs} numbers, not {reprlib.repr(record)}") from None
             self.waiting = True
         return self.row
+
+    def _fill(self, record: Any) -> None:
+        """Copy a record, which NumPy would repeat where it is too short, and read where it is text."""
+        if isinstance(record, (str, bytes)) or ((self.inputs > 1 or np.ndim(record)) and len(record) != self.inputs):
+            raise ValueError
+        self.row[0] = record
 
     def taken(self, count: int) -> None:
         if count:
             self.waiting = False
+
+    def close(self) -> None:
+        """Nothing to do: the iterable is the caller's."""
 
 
 class CsvSource:
@@ -99,18 +115,21 @@ class CsvSource:
 
     def __init__(self, path: str | os.PathLike[str], fields: tuple[str, ...] | None, dtype: np.dtype[Any]) -> None:
         self.path = Path(path)
-        self.file = open(self.path, newline="", encoding="utf-8-sig")  # noqa: SIM115 (closed at its end)
+        # what is no UTF-8 makes its own line a bad record, rather than the file unreadable
+        self.file = open(self.path, newline="", encoding="utf-8-sig", errors="replace")  # noqa: SIM115 (closed at its end)
         self.reader = csv.reader(self.file)
-        names = next(self.reader, None)
-        if names is None:
+        try:
+            self.names = next(self.reader, [])
+            if not any(self.names) or all(map(_is_number, self.names)):
+                raise ValueError(f"source: {self.path} must begin with a line that names its columns")
+            if fields is None:
+                self.columns = list(range(len(self.names)))
+            else:
+                found = find_columns(self.names, f"source: {self.path}", fields)
+                self.columns = [self.names.index(found[field]) for field in fields]
+        except BaseException:
             self.file.close()
-            raise ValueError(f"source: {self.path} is empty")
-        if fields is None:
-            self.columns = list(range(len(names)))
-        else:
-            found = find_columns(names, f"source: {self.path}", fields)
-            self.columns = [names.index(found[field]) for field in fields]
-        self.names = names
+            raise
         self.inputs = len(self.columns)
         self.block = empty_aligned((BLOCK, self.inputs), dtype)
         self.first = self.end = 0  # of the block's rows, those that are not taken yet
@@ -130,15 +149,18 @@ class CsvSource:
         self.first = self.end = 0
         if self.file.closed:
             return
-        for cells in self.reader:
-            if not cells:
-                continue
+        while True:
             try:
+                cells = next(self.reader, None)
+                if cells is None:
+                    break
+                if not cells:
+                    continue
                 if len(cells) != len(self.names):
                     raise ValueError(f"{len(cells)} cells, expected {len(self.names)}")
                 for i, column in enumerate(self.columns):
                     self.block[self.end, i] = float(cells[column])
-            except ValueError as error:
+            except (ValueError, csv.Error) as error:
                 self.fault = SourceError(f"{self.path}: line {self.reader.line_num}: {error}")
                 return
             self.end += 1
@@ -149,9 +171,21 @@ class CsvSource:
     def taken(self, count: int) -> None:
         self.first += count
 
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
 
 class QueueSource:
-    """The records of a queue, read in place; each is released when it is through all stages."""
+    """The records of a queue, read in place; each is released when it is through all stages, or in a queue of ours."""
 
     def __init__(self, queue: SPSCQueue, dtype: np.dtype[Any]) -> None:
         if queue.dtype != dtype or len(queue.shape) != 1:
@@ -177,6 +211,9 @@ class QueueSource:
         if count and self.rows is not None:
             self.queue.release(count)
             self.rows = self.rows[count:] if count < len(self.rows) else None
+
+    def close(self) -> None:
+        """Nothing to do: the queue is the caller's."""
 
 
 def source_of(source: Any, inputs: int | None, fields: tuple[str, ...] | None, dtype: np.dtype[Any]) -> Source:

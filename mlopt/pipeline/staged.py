@@ -19,13 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlopt.concurrent import Histogram, PeerDied, SPSCQueue, now
+from mlopt.memory import empty_aligned
 from mlopt.pipeline.chain import Chain
 from mlopt.pipeline.delivery import Delivery, PipelineError
 from mlopt.pipeline.records import DATA, END, FAILED, NOTHING, record_type
 from mlopt.pipeline.sources import BLOCK, WAIT, Source, SourceError
-from mlopt.pipeline.workers import Group, ProcessGroup, ThreadGroup
+from mlopt.pipeline.workers import LEAVE, Group, ProcessGroup, ThreadGroup
 
-__all__ = ["StagedRunner"]
+__all__ = ["StagedRunner", "abandon"]
 
 SOURCE = -1  # as the number of a stage
 
@@ -67,10 +68,17 @@ class StagedRunner:
         self.runs = 0
         self.latency = Histogram()
         self.stopping = threading.Event()  # the source gives no more
-        self.leaving = threading.Event()  # everybody leaves, whatever is on its way
+        self.leaving = self.over = threading.Event()  # everybody leaves, whatever is on its way
         self.error: BaseException | None = None
+        self.source_error: PipelineError | None = None  # the source's last word, behind all that came before it
+        self.fault: str | None = None  # of a record that is none, and not in the queue yet
+        self.ended = False  # the end of this run is in the queue
         self.lost = 0
+        self.closed = False
+        self.pid = os.getpid()
         self.pushing = threading.Lock()
+        self.joining = threading.Lock()
+        self.row = empty_aligned((1, chains[0].inputs), chains[0].input_type)
         relays = processes and overflow != "block"
         if relays:
             # a process holds records until its next checkpoint, which a queue that loses the oldest cannot bear:
@@ -100,16 +108,26 @@ class StagedRunner:
 
     def start(self) -> None:
         """Everything runs."""
-        self.runs += 1
-        self.error = None
-        self.stopping.clear()
-        self.leaving.clear()
-        for worker in self.workers:
-            worker.start(self.runs)
-        jobs = [self._collect] if self.source is None else [self._feed, self._collect]
-        self.threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
-        for thread in self.threads:
-            thread.start()
+        if os.getpid() != self.pid:
+            raise RuntimeError("the pipeline is that of a parent process")
+        with self.joining:
+            self.runs += 1
+            self.error = self.source_error = None
+            self.ended = False
+            self.stopping.clear()
+            self.leaving.clear()
+            jobs = [self._collect] if self.source is None else [self._feed, self._collect]
+            self.threads = [threading.Thread(target=self._guarded, args=(job,), daemon=True) for job in jobs]
+            try:
+                for worker in self.workers:
+                    worker.start(self.runs)
+                for thread in self.threads:
+                    thread.start()
+            except BaseException:
+                self.leave()
+                self.threads = [thread for thread in self.threads if thread.ident is not None]
+                self._finish(None)
+                raise
 
     def _guarded(self, job: Callable[[], None]) -> None:
         try:
@@ -125,33 +143,55 @@ class StagedRunner:
 
     def leave(self) -> None:
         """Everybody leaves after the record they are at."""
+        if self.closed or os.getpid() != self.pid:  # a forked child has no part in it
+            return
         self.stopping.set()
         self.leaving.set()
         for worker in self.workers:
             worker.leave()
 
+    def is_own_thread(self) -> bool:
+        """Whether the caller is called by the pipeline, which it cannot wait for."""
+        here = threading.current_thread()
+        return here in self.threads or any(here is worker.thread for worker in self.workers)
+
     def join(self, timeout: float | None) -> bool:
         """Wait until everybody left; whether they did in time."""
-        end = None if timeout is None else time.monotonic() + timeout
-        everybody: list[threading.Thread | Group] = [*self.threads, *self.workers]
-        for each in everybody:
+        run, end = self.runs, None if timeout is None else time.monotonic() + timeout
+        for each in self._everybody():
             each.join(None if end is None else max(0.0, end - time.monotonic()))
             if each.is_alive():
                 return False
+        with self.joining:  # of several that wait, one; and another run may have begun
+            if run == self.runs:
+                self._finish(0)
+        return True
+
+    def _everybody(self) -> list[threading.Thread | Group]:
+        return [*self.threads, *self.workers]
+
+    def _finish(self, timeout: float | None) -> None:
+        for each in self._everybody():
+            each.join(timeout)
         for worker in self.workers:
             worker.settle()
         self.threads = []
-        return True
+        if self.error is None:
+            self.error = self.source_error
 
     def close(self) -> None:
-        """Give everything back."""
-        self.left = None
+        """Give everything back.  What the caller's objects keep busy is left to itself."""
+        if self.closed or os.getpid() != self.pid:
+            return
+        self.leave()
+        self.join(LEAVE)
+        self.closed = True
         for worker in self.workers:
             worker.close()
-        for queue in self.queues:
-            queue.close()
         self.lost = self.dropped
-        self.queues.clear()  # the last reference takes the names of those that nobody has read from with it
+        queues, self.queues, self.left = self.queues, [], None
+        for queue in queues:
+            queue.detach()  # takes the name away
 
     @property
     def dropped(self) -> int:
@@ -162,28 +202,34 @@ class StagedRunner:
 
     def _feed(self) -> None:
         assert self.source is not None
+        rows: NDArray[Any] | None = None
         while not self.stopping.is_set():
-            number = self.number
-            try:
-                rows = self.source.take()
-            except SourceError as error:
-                self._put_failure(number, str(error))
-                self.number += 1
-                continue
-            except Exception as error:  # of an iterable: it has no more
-                self.end()
-                raise PipelineError("source", number, f"{type(error).__name__}: {error}") from error
-            if rows is None:
+            if self.fault is None:
+                try:
+                    rows = self.source.take()
+                except SourceError as error:
+                    self.fault = str(error)
+                except Exception as error:  # of an iterable: it has no more
+                    self.source_error = PipelineError("source", self.number, f"{type(error).__name__}: {error}")
+                    self.source_error.__cause__ = error
+                    break
+            if self.fault is not None:
+                if self._put_failure(self.number, self.fault):
+                    self.fault = None
+                    self.number += 1
+            elif rows is None:
                 break
-            if len(rows):
-                self.source.taken(self._put(rows))
+            elif len(rows):
+                self.source.taken(self._put(rows, WAIT))
         self.end()
 
-    def _put(self, rows: NDArray[Any]) -> int:
+    def _put(self, rows: NDArray[Any], timeout: float) -> int:
         """Rows into the first queue; how many found room."""
+        if self.leaving.is_set():
+            return 0
         queue = self.queues[0]
         try:
-            slots = queue.reserve_many(len(rows), timeout=WAIT).view(self.kinds[0])[:, 0]
+            slots = queue.reserve_many(len(rows), timeout=timeout).view(self.kinds[0])[:, 0]
         except (TimeoutError, PeerDied):  # a worker that died is replaced
             return 0
         count = len(slots)
@@ -195,87 +241,104 @@ class StagedRunner:
         self.number += count
         return count
 
-    def push(self, row: NDArray[Any], timeout: float | None) -> int:
-        """One record of the caller's; its number."""
+    def push(self, values: tuple[float, ...], timeout: float | None) -> int | None:
+        """One record of the caller's; its number, None where the run takes no more."""
         end = None if timeout is None else time.monotonic() + timeout
-        with self.pushing:
-            number = self.number
-            while self._put(row) == 0:
-                if self.leaving.is_set():
-                    raise RuntimeError("the pipeline does not run")
+        if not self.pushing.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX)):
+            raise TimeoutError("the first queue is full")
+        try:
+            self.chains[0].record(values, self.row)
+            while True:
+                if self.stopping.is_set():
+                    return None
+                number = self.number
+                if self._put(self.row, WAIT if end is None else min(WAIT, max(0.0, end - time.monotonic()))):
+                    return number
                 if end is not None and time.monotonic() >= end:
                     raise TimeoutError("the first queue is full")
-        return number
+        finally:
+            self.pushing.release()
 
-    def _put_failure(self, number: int, reason: str) -> None:
-        text = f"source\0{reason}".encode()
+    def _put_failure(self, number: int, reason: str) -> bool:
+        text = f"source\0{reason}".encode(errors="replace")
 
         def fill(slot: NDArray[Any]) -> None:
             slot["status"], slot["stage"] = FAILED, SOURCE
             slot["length"] = min(len(text), slot.dtype["text"].itemsize)
             slot["text"] = text[: slot.dtype["text"].itemsize]
 
-        self._put_control(number, fill)
+        return self._put_control(number, fill, None)
 
-    def end(self) -> None:
-        """No more records in this run: the end goes through all queues behind the last one."""
+    def end(self, timeout: float | None = None) -> bool:
+        """No more records in this run: the end goes through all queues behind the last one.
+
+        Whether there was room for it in time, or everybody leaves without it.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
 
         def fill(slot: NDArray[Any]) -> None:
             slot["status"], slot["stage"] = END, self.runs
 
-        with self.pushing:
-            self._put_control(self.number - 1, fill)
+        with self.pushing:  # whoever pushes sees that it stops
+            # where a full queue drops, the end must not push the oldest record out
+            while not self.ended and len(self.queues[0]) >= self.queues[0].capacity and not self.leaving.is_set():
+                if end is not None and time.monotonic() >= end:
+                    return False
+                time.sleep(0.001)
+            if not self.ended:
+                self.ended = self._put_control(self.number - 1, fill, end)
+        return self.ended or self.leaving.is_set()
 
-    def _put_control(self, number: int, fill: Callable[[NDArray[Any]], None]) -> None:
-        queue = self.queues[0]
+    def _put_control(self, number: int, fill: Callable[[NDArray[Any]], None], end: float | None) -> bool:
+        """A record that is none into the first queue; whether there was room before everybody leaves, or `end`."""
         while not self.leaving.is_set():
             try:
-                slot = queue.reserve(timeout=WAIT).view(self.kinds[0])
+                slot = self.queues[0].reserve(timeout=WAIT).view(self.kinds[0])
             except (TimeoutError, PeerDied):  # a worker that died is replaced
+                if end is not None and time.monotonic() >= end:
+                    return False
                 continue
             slot["number"], slot["time"], slot["length"] = number, now(), 0
             fill(slot)
-            queue.publish()
-            return
+            self.queues[0].publish()
+            return True
+        return False
 
     # --- the end ---------------------------------------------------------------------------------
 
     def _collect(self) -> None:
-        queue = self.queues[-1]
-        while not self.leaving.is_set():
+        queue, ended = self.queues[-1], False
+        while not ended and not self.leaving.is_set():
             if self.left is None:
                 try:
                     self.left = queue.acquire_many(BLOCK, timeout=WAIT).view(self.kinds[-1])[:, 0]
                 except (TimeoutError, PeerDied):  # a worker that died is replaced
                     continue
-            while self.left is not None and not self.leaving.is_set():
-                done, ended = self._deliver(self.left)
-                if done:
-                    queue.release(done)
-                    self.left = self.left[done:] if done < len(self.left) else None
-                if ended:
-                    return
+            ended = self._deliver(queue, self.left)
 
-    def _deliver(self, records: NDArray[Any]) -> tuple[int, bool]:
-        """Some of the records to the sink; how many, and whether the end of this run was among them."""
-        status, number = int(records["status"][0]), int(records["number"][0])
-        if status == DATA:
-            numbers = records["number"]
-            good = (records["status"] == DATA) & (numbers == np.arange(number, number + len(records)))
-            count = len(records) if good.all() else int(np.argmin(good))
-            taken = self.delivery.outputs(number, records["values"][:count])
-            self.latency.record_all(np.maximum(now() - records["time"][:taken], 0))
-            return taken, False
+    def _deliver(self, queue: SPSCQueue, records: NDArray[Any]) -> bool:
+        """Some of the records to the sink; whether the end of this run was among them."""
+        status, number, done = int(records["status"][0]), int(records["number"][0]), 0
         try:
+            if status == DATA:
+                numbers, values, times = records["number"], records["values"], records["time"]
+                good = (records["status"] == DATA) & (numbers == np.arange(number, number + len(records)))
+                count = len(records) if good.all() else int(np.argmin(good))
+                while done < count and not self.leaving.is_set():
+                    taken = self.delivery.outputs(number + done, values[done:count])
+                    self.latency.record_all(np.maximum(now() - times[done : done + taken], 0))
+                    done += taken
+                return False
+            done = 1  # whoever hears of it, and whatever they make of it
             if status == NOTHING:
                 self.delivery.nothing(number)
             elif status == FAILED:
                 self._failed(records[0], number)
-        except PipelineError:
-            self.queues[-1].release(1)  # it is dealt with: the next run goes on behind it
-            self.left = records[1:] if len(records) > 1 else None
-            raise
-        return 1, status == END and records["stage"][0] == self.runs
+            return status == END and bool(records["stage"][0] == self.runs)
+        finally:
+            if done:
+                queue.release(done)
+                self.left = records[done:] if done < len(records) else None
 
     def _failed(self, record: Any, number: int) -> None:
         text = record["text"].tobytes()[: int(record["length"])].decode(errors="replace")
@@ -283,3 +346,12 @@ class StagedRunner:
         worker = int(record["stage"])
         error = self.workers[worker].error_of(number) if worker != SOURCE else None
         self.delivery.failed(number, stage, reason, error)
+
+
+def abandon(runner: StagedRunner) -> None:
+    """What becomes of a pipeline that was never closed, once nobody can reach it: it is, without waiting for it."""
+    runner.leave()
+    try:
+        threading.Thread(target=runner.close, daemon=True).start()
+    except RuntimeError:  # the interpreter ends, and starts no more threads; names and processes go with it
+        runner.join(1.0)

@@ -4,11 +4,10 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcpy
 
 from mlopt._kernels.core cimport current_table_nogil
-from mlopt._kernels.dispatch cimport mlopt_kernels
 from mlopt.concurrent.ring cimport *
 from mlopt.concurrent.spsc cimport SPSCQueue
 from mlopt.pipeline.chain cimport Chain
-from mlopt.pipeline.links cimport DONE, FAILED, Outcome
+from mlopt.pipeline.links cimport DONE, FAILED
 
 from mlopt.pipeline.records import HEADER
 
@@ -42,17 +41,23 @@ cdef class Worker:
         Which group it is, for failures.
     stop : ndarray of int64, shape (1,)
         Somebody sets it to another number than 0 where the worker is to leave after the record it is at.
+
+    Notes
+    -----
+    `source` may be a queue whose producer drops; `target` is one whose producer waits.
     """
     cdef SPSCQueue source, target
     cdef Chain chain
     cdef int32_t stage
     cdef cnp.ndarray stop
     cdef int64_t *stopping
-    cdef int64_t text
+    cdef int64_t text            # bytes of a reason that the target's records hold
     cdef object checkpoint
     cdef int64_t checkpoint_every
     cdef int64_t held, consumed  # records acquired and not released; acquired since the beginning
-    cdef readonly dict errors    # number of a record -> the exception that failed it
+    cdef bint passed             # the end went into the target already
+    cdef object failure          # of a checkpoint
+    cdef readonly dict errors    # number of a record -> the exception that failed it, until who reports it takes it
 
     def __init__(self, SPSCQueue source not None, SPSCQueue target not None, Chain chain not None, stage, stop):
         self.source, self.target, self.chain, self.stage = source, target, chain, stage
@@ -73,7 +78,7 @@ cdef class Worker:
             The last record that a former worker published: those up to it are computed, and not published.
         checkpoint : callable, optional
             ``checkpoint(consumed)`` keeps the stages' state; records are released only then, every
-            `checkpoint_every` of them, and where the worker leaves.
+            `checkpoint_every` of them, and where the worker leaves.  Where it raises, so does this.
         idle : callable, optional
             Called now and then while waiting; where it returns True, the worker leaves.
 
@@ -84,22 +89,43 @@ cdef class Worker:
         """
         cdef bint ended = False, leave = False
         self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
+        self.failure = None
+        self.held = 0
         self.source.claim(False)
         self.target.claim(True)
         self.consumed = mlopt_ring_released(self.source.ring)
+        self.passed = self.has_passed(run)
         while not ended and not leave:
             with nogil:
                 ended = self.work(run, last)
+            if self.failure is not None:
+                raise self.failure
             leave = not ended and (self.stopping[0] != 0 or (idle is not None and idle()))
+            useless = mlopt_queue_damaged(self.source.ring) or mlopt_ring_closed(self.source.ring)
+            if useless and not ended and not leave:
+                raise RuntimeError("a queue between stages was damaged or closed")  # waiting would not wait
         self.settle()
         return ended
 
-    def last_published(self):
-        """The number of the last record that went into the target, by whoever; -1 where there was none."""
+    cdef const record *last_record(self):
+        """The last that went into the target, by whoever; NULL where there was none.
+
+        Its slot is written again only after another one was published: a queue has two at least.
+        """
         cdef uint64_t published = mlopt_ring_published(self.target.ring)
         if published == 0:
-            return -1
-        return (<const record *>mlopt_ring_slot(self.target.ring, (published - 1) % self.target.ring.capacity)).number
+            return NULL
+        return <const record *>mlopt_ring_slot(self.target.ring, (published - 1) % self.target.ring.capacity)
+
+    def last_published(self):
+        """The number of the last record that went into the target, by whoever; -1 where there was none."""
+        cdef const record *last = self.last_record()
+        return -1 if last == NULL else last.number
+
+    cdef bint has_passed(self, int64_t run):
+        """Whether a worker that died had passed the end on: it comes again, unless that one had released it as well."""
+        cdef const record *last = self.last_record()
+        return last != NULL and last.status == END and last.stage == run
 
     def skip(self, int64_t consumed):
         """Pass over the records that a checkpoint has seen, at the beginning."""
@@ -122,72 +148,79 @@ cdef class Worker:
         try:
             self.settle()
             return True
-        except BaseException:
-            # the records are kept and the stages go on: the next checkpoint may succeed
+        except BaseException as error:
+            self.failure = error
             return False
 
     cdef bint work(self, int64_t run, int64_t last) noexcept nogil:
-        """Records while there are some; whether the end came by.  Returns after a while without any."""
+        """Records while there are some; whether the end came by.  Returns after a while without any, or without room.
+
+        A record is taken only once there is room behind it: one that was taken cannot be put back.
+        """
         cdef mlopt_ring *source = self.source.ring
         cdef mlopt_ring *target = self.target.ring
-        cdef const mlopt_kernels *table
         cdef const record *given
         cdef record *made
-        cdef Outcome outcome
-        cdef int64_t waits = 0
+        cdef bint is_end, waited = False
         while self.stopping[0] == 0:
+            made = <record *>mlopt_queue_try_reserve(target)
+            if made == NULL:
+                if waited:
+                    return False
+                waited = True
+                mlopt_queue_await_space(target, SLICE)
+                continue
             given = <const record *>mlopt_queue_try_acquire(source)
             if given == NULL:
-                if waits:
+                if self.passed:  # whoever passed it on died before it could say so
+                    return True
+                if waited:
                     return False
-                waits += 1
+                waited = True
                 mlopt_queue_await_records(source, SLICE)
                 continue
-            waits = 0
-            table = current_table_nogil()
-            if given.number <= last and given.status != END:
-                if given.status == DONE:
-                    self.chain.run(table, <const char *>given + VALUES, NULL)
-            elif given.status != END or given.stage == run:
-                made = <record *>self.space(target)
-                if made == NULL:  # to leave while the next stage is busy: the record comes again after the next claim
-                    return False
-                memcpy(made, given, sizeof(record))
-                if given.status == DONE:
-                    outcome = self.chain.run(table, <const char *>given + VALUES, <char *>made + VALUES)
-                    made.status = outcome
-                    if outcome == FAILED:
-                        made.stage = self.stage
-                        self.explain(made, <const char *>given + VALUES)
-                elif given.status == FAILED:
-                    memcpy(<char *>made + VALUES, <const char *>given + VALUES, given.length)
+            waited = False
+            is_end = given.status == END and given.stage == run
+            if given.status == END:
+                if is_end and not self.passed:
+                    memcpy(made, given, sizeof(record))
+                    mlopt_queue_publish(target, 1)
+            elif given.number > last:
+                self.make(given, made)
                 mlopt_queue_publish(target, 1)
+            elif given.status == DONE:
+                self.chain.run(current_table_nogil(), <const char *>given + VALUES, NULL)
             self.held += 1
             self.consumed += 1
-            if given.status == END and given.stage == run:
+            if is_end:
                 return True
             if self.checkpoint is None:
                 mlopt_queue_release(source, 1)
                 self.held = 0
-            elif self.held >= self.checkpoint_every:
-                self.settle_now()
+            elif self.held >= self.checkpoint_every and not self.settle_now():
+                return False
         return False
 
-    cdef void *space(self, mlopt_ring *ring) noexcept nogil:
-        """The next record to write, once there is room; NULL where the worker is to leave."""
-        cdef void *made = mlopt_queue_try_reserve(ring)
-        while made == NULL and self.stopping[0] == 0:
-            mlopt_queue_await_space(ring, SLICE)
-            made = mlopt_queue_try_reserve(ring)
-        return made
+    cdef void make(self, const record *given, record *made) noexcept nogil:
+        """A record for the target: the stages' output, or what it was already that has none."""
+        memcpy(made, given, sizeof(record))
+        if given.status == DONE:
+            made.status = self.chain.run(current_table_nogil(), <const char *>given + VALUES, <char *>made + VALUES)
+            if made.status == FAILED:
+                made.stage = self.stage
+                self.explain(made, <const char *>given + VALUES)
+        elif given.status == FAILED:
+            made.length = <int32_t>min(<int64_t>given.length, self.text)  # the source's records may be larger
+            memcpy(<char *>made + VALUES, <const char *>given + VALUES, made.length)
 
     cdef void explain(self, record *made, const void *x) noexcept with gil:
         """Writes the reason of a failure in place of the values."""
         cdef bytes text
+        made.length = 0  # not what lay there, should the reason fail
         name, reason = self.chain.failure(x)
-        text = f"{name}\0{reason}".encode()[:self.text]
-        made.length = len(text)
+        text = f"{name}\0{reason}".encode(errors="replace")[:self.text]
+        made.length = <int32_t>len(text)
         memcpy(<char *>made + VALUES, <const char *>text, made.length)
         error = self.chain.error()
-        if error is not None:
-            self.errors[made.number] = error  # taken out by who reports it
+        if error is not None and self.checkpoint is None:  # a process cannot hand it over
+            self.errors[made.number] = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import pickle
 import subprocess
@@ -13,16 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from mlopt import current_isa
 from mlopt.concurrent import SPSCQueue
 from mlopt.pipeline.chain import Chain
 from mlopt.pipeline.checkpoints import Checkpoint
 from mlopt.pipeline.delivery import PipelineError
-from mlopt.pipeline.process import FINISHED, STOPPED, Task
+from mlopt.pipeline.process import FINISHED, UNREADABLE, Task
 from mlopt.pipeline.worker import Worker
 
 __all__ = ["Group", "ProcessGroup", "ThreadGroup"]
 
 MOST_DEATHS = 5  # in a row, without a record done in between
+LEAVE = 5.0  # seconds that a worker has to leave by itself when its pipeline is closed
 
 Fail = Callable[[BaseException], None]
 
@@ -39,6 +42,7 @@ class Group:
         self.fail = fail
         self.thread: threading.Thread | None = None
         self.restarts = 0
+        self.unsettled = False  # the worker may know more than the caller's stages
 
     @property
     def pid(self) -> int | None:
@@ -47,8 +51,10 @@ class Group:
 
     def start(self, run: int) -> None:
         """Work until the end of this run comes by."""
-        self.thread = threading.Thread(target=self._guarded, args=(run,), daemon=True)
+        context = contextvars.copy_context()  # the tier of whoever starts it
+        self.thread = threading.Thread(target=context.run, args=(self._guarded, run), daemon=True)
         self.thread.start()
+        self.unsettled = True
 
     def _guarded(self, run: int) -> None:
         try:
@@ -76,12 +82,19 @@ class Group:
         """Whether it has not."""
         return self.thread is not None and self.thread.is_alive()
 
+    @property
+    def names(self) -> str:
+        """What its stages are called."""
+        return " and ".join(link.name for link in self.chain.links)
+
     def settle(self) -> None:
         """The caller's stages know what the worker knew, after it has left."""
+        self.unsettled = False
 
     def close(self) -> None:
-        """Give everything back."""
-        del self.source, self.target
+        """Give everything back, after :meth:`leave`; a thread that does not come back keeps what it uses."""
+        if not self.is_alive():
+            del self.source, self.target
 
 
 class ThreadGroup(Group):
@@ -107,6 +120,11 @@ class ThreadGroup(Group):
     def error_of(self, number: int) -> BaseException | None:
         return self.worker.errors.pop(number, None)
 
+    def close(self) -> None:
+        super().close()
+        if not self.is_alive():
+            del self.worker
+
 
 class ProcessGroup(Group):
     """Stages in a process.
@@ -127,11 +145,9 @@ class ProcessGroup(Group):
     ) -> None:
         super().__init__(number, chain, stages, source, target, fail)
         self.every = checkpoint_every
-        state = len(pickle.dumps(chain.get_state(), pickle.HIGHEST_PROTOCOL))
-        self.size = (state + state // 4 + 4096) // 64 * 64
-        self.checkpoint = Checkpoint(self.size)
+        self.checkpoint = Checkpoint()
+        self.consumed = 0  # records that the caller's stages know of
         self.process: subprocess.Popen[bytes] | None = None
-        self.lock = threading.Lock()
 
     @property
     def pid(self) -> int | None:
@@ -140,38 +156,48 @@ class ProcessGroup(Group):
 
     def start(self, run: int) -> None:
         self.checkpoint.stop[0] = 0
-        self.checkpoint.save(self.source.released, self.chain.get_state())
+        # a worker that was killed on its way out may not have released what its last checkpoint has seen
+        self.consumed = max(self.consumed, self.source.released)
+        try:
+            self.checkpoint.save(self.consumed, self.chain.get_state())
+        except Exception as error:
+            reason = f"what it remembers cannot be kept: {type(error).__name__}: {error}"
+            raise PipelineError(self.names, self._next_record(), reason) from error
+        self.task = self._task(run)
         super().start(run)
 
     def _work(self, run: int) -> None:
-        deaths, reached = 0, -1
-        task = self._task(run)
+        deaths, reached = 0, (-1, -1)
         while True:
-            code, said = self._run_process(task)
-            if code == FINISHED or (code == STOPPED and self.checkpoint.stop[0]):
-                return
-            if self.checkpoint.stop[0]:
+            code, said = self._run_process(self.task)
+            if code == FINISHED or self.checkpoint.stop[0]:
                 return  # killed on its way out: nothing is lost by that
+            if code == UNREADABLE:
+                raise PipelineError(self.names, self._next_record(), f"its process cannot read it: {said.strip()}")
             self.restarts += 1
-            deaths = deaths + 1 if self.source.released == reached else 1
-            reached = self.source.released
+            done = (self.source.released, self.target.published)
+            deaths = deaths + 1 if done == reached else 1
+            reached = done
             if deaths >= MOST_DEATHS:
-                name = " and ".join(link.name for link in self.chain.links)
                 reason = f"its process ended {deaths} times (code {code}): {said}"
-                raise PipelineError(name, self.source.released, reason)
+                raise PipelineError(self.names, self._next_record(), reason)
+
+    def _next_record(self) -> int:
+        """The number of the record behind the last that it published, while no process runs."""
+        return Worker(self.source, self.target, self.chain, self.number, self.checkpoint.stop).last_published() + 1
 
     def _task(self, run: int) -> bytes:
         assert self.source.name is not None
         assert self.target.name is not None
         task = Task(
             self.stages, self.chain.inputs, self.chain.input_type, self.chain.output_type, self.number,
-            self.source.name, self.target.name, (self.size, self.checkpoint.file), self.every, run, os.getpid(),
+            self.source.name, self.target.name, self.checkpoint.file, self.every, run, os.getpid(), current_isa(),
         )  # fmt: skip
         try:
             return pickle.dumps((sys.path, pickle.dumps(task)))
         except Exception as error:
-            names = ", ".join(link.name for link in self.chain.links)
-            raise PipelineError(names, 0, f"it cannot be sent to a process: {error}") from error
+            reason = f"it cannot be sent to a process: {type(error).__name__}: {error}"
+            raise PipelineError(self.names, self._next_record(), reason) from error
 
     def _run_process(self, task: bytes) -> tuple[int, str]:
         """Start the process and wait for its end: its exit code, and the end of what it said."""
@@ -193,14 +219,18 @@ class ProcessGroup(Group):
         self.checkpoint.stop[0] = 1
 
     def settle(self) -> None:
-        found = self.checkpoint.load()
+        found = self.checkpoint.load() if self.unsettled else None
         if found is not None:
-            self.chain.set_state(found[1])
+            self.consumed, states = found
+            self.chain.set_state(states)
+        super().settle()
 
     def close(self) -> None:
-        process = self.process
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+        self.join(LEAVE)
+        while self.is_alive():  # whatever is in the way
+            process = self.process
+            if process is not None and process.poll() is None:
+                process.kill()
+            self.join(0.01)
         self.checkpoint.close()
         super().close()

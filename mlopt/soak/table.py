@@ -20,18 +20,9 @@ if TYPE_CHECKING:
     from mlopt.soak.run import Soak
 
 SHOWN = (
-    "bad",
-    "compared",
-    "dropped",
-    "starts",
-    "kills",
-    "restarts",
-    "read_again",
-    "empty",
-    "rounds",
-    "refused",
+    "bad", "compared", "dropped", "starts", "kills", "restarts", "read_again", "empty", "rounds", "refused",
     "memory_errors",
-)
+)  # fmt: skip
 
 
 def clock(seconds: float) -> str:

@@ -18,6 +18,7 @@ LONG = 300.0
 SLOPE_LIMIT = 1.0  # MiB an hour, that a whole day's noise stays under
 SETTLING = 4.0  # MiB that any long window may bring: an allocator's fragments spread for hours
 GROWTH_LIMIT = 16.0  # MiB of one load's processes together, in a short run after its first quarter
+FEWEST = 6  # samples that say anything
 HANDLES_LIMIT = 16  # descriptors or threads more than before: processes that are being restarted have some for a moment
 POINTS = 120  # stretches that a slope is fitted to
 UPPER = 0.75  # what a stretch counts as: a process that was killed is away for some of its samples
@@ -171,7 +172,7 @@ def judge_memory(
     known = np.isfinite(resident)
     times, mib = times[known], resident[known] / MIB
     title = f"memory of {name}"
-    if len(times) < 8:
+    if len(times) < FEWEST:
         return Verdict(title, False, f"{len(times)} samples are too few to judge", 0.0)
     late = times >= times[0] + (times[-1] - times[0]) / 2
     if times[late][-1] - times[late][0] < LONG:
@@ -194,7 +195,7 @@ def judge_handles(name: str, what: str, times: NDArray[np.float64], counts: NDAr
     """
     known = np.isfinite(counts)
     title = f"{what} of {name}"
-    if known.sum() < 8:
+    if known.sum() < FEWEST:
         return Verdict(title, False, f"{known.sum()} samples are too few to judge", 0.0)
     before, after = _quarters(times[known], counts[known])
     growth = float(np.median(after) - np.median(before)) if len(before) and len(after) else 0.0

@@ -1,4 +1,4 @@
-// sources: memory/thread_number.c
+// sources: lockfree/thread_index.c
 /* Threads that take slots of one small pool, mark them, pass some to each other and give them back, while one trims;
  * they never hold more than there are, so nobody may ever find the pool empty.  A slot in two hands shows as
  * a wrong mark, a wrong ordering as a report of ThreadSanitizer.  Then the same with a pool that is too small and
@@ -191,6 +191,7 @@ static void run(const char *name, void *(*body)(void *), uint32_t capacity, mlop
 
 int main(void)
 {
+    mlopt_thread_index_initialise();
     run("exact capacity", work, THREADS + 1, MLOPT_POOL_RAISE, 0);
     run("exact capacity, trimmed", work, THREADS + 1, MLOPT_POOL_RAISE, 1);
     run("waiting", wait_for_it, 1, MLOPT_POOL_WAIT, 0);

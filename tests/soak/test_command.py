@@ -15,6 +15,7 @@ pytest.importorskip("arch")
 pytest.importorskip("matplotlib")
 pytest.importorskip("rich")
 
+from mlopt.cli import main
 from mlopt.soak.processes import command_of, descendants, parents
 from mlopt.soak.result import SCHEMA, Result
 
@@ -46,7 +47,7 @@ def test_everything_at_once_holds(whole):
     assert values["ended_early"] == ""
     assert all(load["counters"]["records"] > 0 for load in values["loads"])
     assert all(not load["problems"] for load in values["loads"])
-    assert len(values["samples"]["times"]) >= 20
+    assert len(values["samples"]["times"]) >= 6
     assert json.loads(json.dumps(Result.from_dict(values).to_dict())) == values
 
 
@@ -124,6 +125,13 @@ def wait_for_load(pid, seconds=60):
         time.sleep(0.02)
 
 
+def refused(*arguments):
+    try:
+        return main(["soak", "--no-progress", *arguments])
+    except SystemExit as end:  # of the parser
+        return end.code
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -137,20 +145,16 @@ def wait_for_load(pid, seconds=60):
         (("--faults", "serving:nonsense"), "LOAD:WHAT"),
     ],
 )
-def test_wrong_calls(arguments, told):
-    done = soak(*arguments)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_calls(capsys, arguments, told):
+    assert refused(*arguments) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_other_files_are_not_replotted(tmp_path):
     path = tmp_path / "other.json"
     for text in ("[]", "{", '{"schema": "mlopt.demo/1"}', json.dumps({"schema": SCHEMA})):
         path.write_text(text, encoding="utf-8")
-        done = soak("--replot", str(path))
-        assert done.returncode == 2
-        assert "Traceback" not in done.stderr
+        assert refused("--replot", str(path)) == 2
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

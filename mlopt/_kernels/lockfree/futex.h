@@ -21,15 +21,12 @@
 #ifndef MLOPT_LOCKFREE_FUTEX_H
 #define MLOPT_LOCKFREE_FUTEX_H
 
+#include "lockfree/wait.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
-#include <time.h>
 
 #ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#define MLOPT_FUTEX_WAIT 0 /* of linux/futex.h, without the flag that keeps it within a process */
-#define MLOPT_FUTEX_WAKE 1
 #define MLOPT_MEMBARRIER_GLOBAL_EXPEDITED (1 << 1) /* of linux/membarrier.h */
 #define MLOPT_MEMBARRIER_REGISTER_GLOBAL_EXPEDITED (1 << 2)
 #endif
@@ -84,25 +81,15 @@ static inline int mlopt_heavy_fence(int registered)
 /* Sleeps while the bell is 1, for so long at most; may wake for no reason. */
 static inline void mlopt_bell_sleep(_Atomic uint32_t *bell, int64_t nanoseconds)
 {
-#ifdef __linux__
-    const struct timespec time = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
-    syscall(SYS_futex, bell, MLOPT_FUTEX_WAIT, 1, &time, NULL, 0);
-#else
-    const struct timespec time = {0, nanoseconds < 50000 ? (long)nanoseconds : 50000};
-    if (atomic_load_explicit(bell, memory_order_relaxed) == 1)
-        nanosleep(&time, NULL);
-#endif
+    mlopt_wait(bell, 1, nanoseconds, MLOPT_WAIT_SYSTEM);
 }
 
 /* Wakes whoever sleeps; out of the way, since it is rare. */
 __attribute__((noinline, cold, unused)) static void mlopt_bell_wake(_Atomic uint32_t *bell)
 {
     /* acq_rel: a read-modify-write that must not move before the change it announces */
-    if (atomic_exchange_explicit(bell, 0, memory_order_acq_rel)) {
-#ifdef __linux__
-        syscall(SYS_futex, bell, MLOPT_FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-#endif
-    }
+    if (atomic_exchange_explicit(bell, 0, memory_order_acq_rel))
+        mlopt_wake(bell, INT32_MAX, MLOPT_WAIT_SYSTEM);
 }
 
 /* After a change: rings if somebody sleeps. */

@@ -1,4 +1,4 @@
-#include "thread_index.h"
+#include "lockfree/thread_index.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,7 +9,7 @@ enum { WORD_BITS = 64, WORDS = MLOPT_THREAD_INDICES / WORD_BITS };
 _Static_assert(MLOPT_THREAD_INDICES % WORD_BITS == 0, "the table is made of whole words");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit atomics are lock-free");
 
-_Thread_local unsigned mlopt_thread_index_plus_one;
+MLOPT_THREAD_LOCAL unsigned mlopt_thread_index_plus_one;
 
 static _Atomic uint64_t taken[WORDS]; /* a bit per index */
 static pthread_key_t key;

@@ -13,16 +13,18 @@
  *            instructions, and what pthread_setspecific does; there are no locks.
  * Fork       Of the parent's threads a child has one.  The indices of the others are free in it.
  *
- * One process has one such table: thread_index.c is linked into one module (mlopt.concurrent.counters), and
- * the others ask that module. */
+ * What counts by index asks one table in a process: that of mlopt.concurrent.counters.  The pools of arrays, to
+ * which an index is a hint where to begin, have one of their own. */
 #ifndef MLOPT_LOCKFREE_THREAD_INDEX_H
 #define MLOPT_LOCKFREE_THREAD_INDEX_H
+
+#include "lockfree/thread_local.h"
 
 #define MLOPT_THREAD_INDICES 256
 #define MLOPT_THREAD_SHARED MLOPT_THREAD_INDICES
 
 /* The thread's index plus one; 0 before it first asked. */
-extern _Thread_local unsigned mlopt_thread_index_plus_one __attribute__((visibility("hidden")));
+extern __attribute__((visibility("hidden"))) MLOPT_THREAD_LOCAL unsigned mlopt_thread_index_plus_one;
 
 /* To be called once, before any thread asks: without it, or where the system has no thread-specific key left, all
  * threads share. */

@@ -3,8 +3,8 @@
 #include "array_pool_stacks.h"
 #include "lockfree/clock.h"
 #include "pages.h"
-#include "thread_number.h"
-#include "wait.h"
+#include "lockfree/thread_index.h"
+#include "lockfree/wait.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -234,7 +234,7 @@ static __attribute__((noinline)) mlopt_pool_slot *acquire_elsewhere(mlopt_array_
 
 mlopt_pool_slot *mlopt_array_pool_acquire(mlopt_array_pool *pool, mlopt_pool_status *status)
 {
-    const uint32_t home = mlopt_thread_number() % MLOPT_POOL_SHARDS;
+    const uint32_t home = mlopt_thread_index() % MLOPT_POOL_SHARDS;
     mlopt_pool_slot *slot = pop_home(pool, home);
     if (UNLIKELY(slot == NULL))
         return acquire_elsewhere(pool, home, status);
@@ -244,13 +244,13 @@ mlopt_pool_slot *mlopt_array_pool_acquire(mlopt_array_pool *pool, mlopt_pool_sta
 static void wake_one(mlopt_array_pool *pool)
 {
     atomic_fetch_add_explicit(&pool->event, 1, memory_order_seq_cst);
-    mlopt_wake(&pool->event, 1);
+    mlopt_wake(&pool->event, 1, MLOPT_WAIT_PROCESS);
 }
 
 mlopt_pool_slot *mlopt_array_pool_acquire_waiting(mlopt_array_pool *pool, int64_t nanoseconds,
                                                   mlopt_pool_status *status)
 {
-    const uint32_t home = mlopt_thread_number() % MLOPT_POOL_SHARDS;
+    const uint32_t home = mlopt_thread_index() % MLOPT_POOL_SHARDS;
     const int64_t start = mlopt_clock_now();
     mlopt_pool_slot *slot = NULL;
     *status = MLOPT_POOL_OK;
@@ -270,7 +270,8 @@ mlopt_pool_slot *mlopt_array_pool_acquire_waiting(mlopt_array_pool *pool, int64_
             break;
         }
         /* after a signal one more look: the slot whose waking was taken for it must not lie there */
-        if (mlopt_wait(&pool->event, event, nanoseconds < 0 ? -1 : nanoseconds - spent) == MLOPT_WAIT_INTERRUPTED)
+        if (mlopt_wait(&pool->event, event, nanoseconds < 0 ? -1 : nanoseconds - spent, MLOPT_WAIT_PROCESS) ==
+            MLOPT_WAIT_INTERRUPTED)
             *status = MLOPT_POOL_INTERRUPTED;
     }
     const uint32_t others = atomic_fetch_sub_explicit(&pool->waiters, 1, memory_order_seq_cst) - 1;

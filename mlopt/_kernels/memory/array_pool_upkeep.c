@@ -3,7 +3,7 @@
 
 #include "array_pool_stacks.h"
 #include "pages.h"
-#include "wait.h"
+#include "lockfree/wait.h"
 
 #include <sched.h>
 #include <string.h>
@@ -42,7 +42,7 @@ static void end_drain(mlopt_array_pool *pool, uint32_t fresh, int give_back)
     }
     atomic_fetch_add_explicit(&pool->drains, 1, memory_order_seq_cst);
     atomic_fetch_add_explicit(&pool->event, 1, memory_order_seq_cst);
-    mlopt_wake(&pool->event, INT32_MAX);
+    mlopt_wake(&pool->event, INT32_MAX, MLOPT_WAIT_PROCESS);
 }
 
 size_t mlopt_array_pool_trim(mlopt_array_pool *pool)

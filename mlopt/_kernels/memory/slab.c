@@ -1,7 +1,7 @@
 #include "slab.h"
 
 #include "pages.h"
-#include "thread_number.h"
+#include "lockfree/thread_local.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -282,8 +282,8 @@ typedef struct thread_cache {
     record *blocks[THREAD_CLASSES][THREAD_BLOCKS];
 } thread_cache;
 
-static MLOPT_TLS thread_cache *own_cache; /* NULL before the first release and after the thread's end */
-static MLOPT_TLS int thread_ended;
+static MLOPT_THREAD_LOCAL thread_cache *own_cache; /* NULL before the first release and after the thread's end */
+static MLOPT_THREAD_LOCAL int thread_ended;
 static _Atomic uint32_t trims; /* nothing is ordered by it: a thread may see it late */
 static pthread_once_t cache_key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t cache_key;
