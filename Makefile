@@ -11,7 +11,7 @@ SOURCES := pyproject.toml meson.build meson.options README.md \
 # or the source tree would be imported in place of what was built
 export PYTHONSAFEPATH := 1
 
-.PHONY: help dev demo test test-peers test-ulp test-asan test-tsan test-emulated soak lint format docs bench bench-smoke clean
+.PHONY: help dev demo test test-peers test-ulp test-asan test-tsan test-emulated test-freethreaded soak lint format docs bench bench-smoke clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -52,6 +52,9 @@ test-tsan: ## the lock-free structures under ThreadSanitizer
 
 test-emulated: $(VENV)/.with-test ## kernels on emulated processors without AVX-512, without AVX
 	PYTHON=$(CURDIR)/$(BIN)/python tools/test_emulated.sh $(PYTEST_ARGS)
+
+test-freethreaded: ## the test suite on a Python without the GIL: PYTHON_FREETHREADED=python3.13t
+	tools/test_freethreaded.sh $(PYTEST_ARGS)
 
 soak: $(VENV)/.with-demo ## everything at once under load for a minute; SOAK_ARGS="--hours 24" for a day
 	$(BIN)/mlopt soak --no-progress $(SOAK_ARGS)

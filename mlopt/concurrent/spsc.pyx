@@ -2,7 +2,6 @@
 import ast
 import atexit
 import errno
-import itertools
 import math
 import os
 import time
@@ -19,6 +18,7 @@ import numpy as np
 
 cimport numpy as cnp
 
+from mlopt._kernels.atomics cimport mlopt_count_add
 from mlopt.concurrent cimport shared_memory
 from mlopt.concurrent.ring cimport (
     MLOPT_PROCESS_LEFT,
@@ -83,7 +83,7 @@ cdef int64_t FOR_EVER = -1
 cdef double LONGEST = 9e9  # seconds, some 285 years: what 63 bits of nanoseconds hold
 LOOK_SECONDS = 0.001  # between looks for a queue that is not there yet
 
-serials = itertools.count()
+cdef size_t serials = 0
 cdef bint exiting = False
 live = weakref.WeakSet()
 
@@ -154,7 +154,7 @@ cdef int64_t nanoseconds_of(timeout) except? -1:
 
 
 def next_serial():
-    return next(serials) % MLOPT_PROCESS_LEFT
+    return mlopt_count_add(&serials, 1) % MLOPT_PROCESS_LEFT
 
 
 def record_format(shape, dtype):
@@ -1109,9 +1109,17 @@ cdef class SPSCQueue:
                 f"{', closed' if self.closed else ''})")
 
 
+def all_alive():
+    while True:
+        try:
+            return list(live)
+        except RuntimeError:  # another thread made one, or collected one, meanwhile
+            continue
+
+
 def leave_children_alone():
     cdef SPSCQueue queue
-    for queue in list(live):
+    for queue in all_alive():
         queue.after_fork()
 
 
@@ -1119,7 +1127,7 @@ def unlink_at_exit():
     global exiting
     cdef SPSCQueue queue
     exiting = True
-    for queue in list(live):
+    for queue in all_alive():
         queue.memory.unlink()
 
 

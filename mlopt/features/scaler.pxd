@@ -24,7 +24,7 @@ cdef class Scaler:
     cdef double *distance
     cdef double *shift  # what transform subtracts and divides by, made from the statistics when needed
     cdef double *span
-    cdef bint stale
+    cdef bint stale     # whether they are to be made anew: a flag of atomics.h
 
     # Takes rows of finite numbers or NaN into the statistics; not for "robust".
     cdef void learn(self, const mlopt_kernels *table, const double *x, Py_ssize_t rows) noexcept nogil

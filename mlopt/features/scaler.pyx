@@ -3,10 +3,12 @@ from numbers import Real
 
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy
 
+from mlopt._kernels.atomics cimport mlopt_flag_get, mlopt_flag_set
 from mlopt._kernels.core cimport current_table
 from mlopt._kernels.dispatch cimport mlopt_kernels
 
@@ -264,8 +266,10 @@ cdef class Scaler:
                 raise ValueError("out must be x itself, of its type, or not overlap it")
         if not cnp.PyArray_ISWRITEABLE(out):
             raise ValueError("out must be writeable")
-        if self.stale:
-            self.rescale(current_table())
+        if mlopt_flag_get(&self.stale):
+            with cython.critical_section(self):
+                if self.stale:  # of several threads that transform, one does it
+                    self.rescale(current_table())
         cdef const double *values = <const double *>cnp.PyArray_DATA(x)
         if cnp.PyArray_TYPE(out) == cnp.NPY_FLOAT:
             self.scale(values, <float *>cnp.PyArray_DATA(out), rows, back)
@@ -277,10 +281,10 @@ cdef class Scaler:
         """What the statistics make of a number x: (x - shift) / span."""
         cdef Py_ssize_t i
         cdef double span
-        self.stale = False
         if self.kind == STANDARD:
             memcpy(self.shift, self.mean, self.features * sizeof(double))
             table.standard_spans_f64(self.features, self.count, self.features, self.span)
+            mlopt_flag_set(&self.stale, False)
             return
         for i in range(self.features):
             if self.kind == MINMAX:
@@ -292,6 +296,7 @@ cdef class Scaler:
                 span = 1 if self.distance[i] == 0 and self.smallest[i] < self.largest[i] else self.distance[i]
             # what never varied becomes 0, or stays NaN; what was never seen becomes NaN
             self.span[i] = NAN if self.count[i] == 0 else span if span > 0 else INFINITY
+        mlopt_flag_set(&self.stale, False)
 
     cdef void scale(self, const double *x, real *out, Py_ssize_t rows, bint back) noexcept nogil:
         cdef Py_ssize_t _row, i, n = self.features

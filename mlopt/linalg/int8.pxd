@@ -13,3 +13,6 @@ cdef class PackedInt8Matrix:
     cdef readonly cnp.dtype dtype
 
     cdef int pack(self, const mlopt_kernels *table) except -1
+
+    # The packed form for a table.  Threads may ask and repack at once.
+    cdef cnp.ndarray form_for(self, const mlopt_kernels *table, size_t *columns)

@@ -3,6 +3,7 @@ import operator
 
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from libc.math cimport isfinite
 from libc.stdint cimport int8_t, int32_t, int64_t
@@ -102,8 +103,18 @@ cdef class PackedInt8Matrix:
         cdef cnp.ndarray data = aligned_array(1, &length, cnp.NPY_INT8, False)
         with nogil:
             table.gemm_pack_s8(k, n, source, n, 1, is_signed, <int8_t *>cnp.PyArray_DATA(data))
-        self.table, self.data, self.columns = table, data, columns
+        with cython.critical_section(self):
+            self.table, self.data, self.columns = table, data, columns
         return 0
+
+    cdef cnp.ndarray form_for(self, const mlopt_kernels *table, size_t *columns):
+        cdef const mlopt_kernels *has
+        while True:
+            with cython.critical_section(self):
+                has, columns[0], data = self.table, self.columns, self.data
+            if has == table:
+                return data  # kept: another thread may exchange it from here on
+            self.pack(table)
 
     def __array__(self, dtype=None, copy=None):
         """The matrix, read-only."""
@@ -367,10 +378,8 @@ def matmul_int8(a, b, out=None, *, a_zero_point=0, b_zero_point=0, scale=None, b
     job.packed_first = job.packed_columns = 0
     job.b, job.b_row, job.b_column = NULL, 0, 0
     if packed is not None:
-        while table != packed.table:  # again where another thread came in between with its tier
-            packed.pack(table)
-        right = packed.data  # kept: another thread may exchange it from here on
-        job.packed, job.packed_columns = <int8_t *>cnp.PyArray_DATA(right), packed.columns
+        right = packed.form_for(table, &job.packed_columns)
+        job.packed = <int8_t *>cnp.PyArray_DATA(right)
     else:
         job.b = cnp.PyArray_DATA(right)
         job.b_row, job.b_column = cnp.PyArray_STRIDE(right, 0), cnp.PyArray_STRIDE(right, 1)

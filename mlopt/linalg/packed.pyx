@@ -1,6 +1,7 @@
 """Matrices packed once, for products with many others."""
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 
 from mlopt._kernels.core cimport current_table, default_blocks
@@ -104,20 +105,38 @@ cdef class PackedMatrix:
             else:
                 table.gemm_pack_f32(default_blocks(4), k, n, <const float *>source, row, column,
                                     <float *>cnp.PyArray_DATA(data))
-        self.table, self.data, self.columns = table, data, columns
+        with cython.critical_section(self):
+            self.table, self.data, self.columns = table, data, columns
         return 0
 
+    cdef cnp.ndarray form(self, const mlopt_kernels **table, size_t *columns):
+        # the packed form with what goes with it, kept: another thread may exchange it from here on
+        with cython.critical_section(self):
+            table[0], columns[0] = self.table, self.columns
+            return self.data
+
+    cdef cnp.ndarray form_for(self, const mlopt_kernels *table, size_t *columns):
+        cdef const mlopt_kernels *has
+        cdef cnp.ndarray data = self.form(&has, columns)
+        while table != has:  # again where another thread came in between with its tier
+            self.pack(table, self.unpacked())
+            data = self.form(&has, columns)
+        return data
+
     cdef cnp.ndarray unpacked(self):
+        cdef const mlopt_kernels *table
+        cdef size_t columns
+        cdef cnp.ndarray data = self.form(&table, &columns)
         cdef cnp.npy_intp shape[2]
         shape[0], shape[1] = self.shape
         cdef bint is_f64 = self.dtype.itemsize == 8
         cdef cnp.ndarray b = aligned_array(2, shape, cnp.NPY_DOUBLE if is_f64 else cnp.NPY_FLOAT, False)
         if is_f64:
-            self.table.gemm_unpack_f64(default_blocks(8), shape[0], shape[1], <double *>cnp.PyArray_DATA(self.data),
-                                       <double *>cnp.PyArray_DATA(b))
+            table.gemm_unpack_f64(default_blocks(8), shape[0], shape[1], <double *>cnp.PyArray_DATA(data),
+                                  <double *>cnp.PyArray_DATA(b))
         else:
-            self.table.gemm_unpack_f32(default_blocks(4), shape[0], shape[1], <float *>cnp.PyArray_DATA(self.data),
-                                       <float *>cnp.PyArray_DATA(b))
+            table.gemm_unpack_f32(default_blocks(4), shape[0], shape[1], <float *>cnp.PyArray_DATA(data),
+                                  <float *>cnp.PyArray_DATA(b))
         return b
 
     @property
@@ -133,7 +152,9 @@ cdef class PackedMatrix:
     @property
     def nbytes(self):
         """The bytes that the packed form takes."""
-        return self.data.nbytes
+        cdef const mlopt_kernels *table
+        cdef size_t columns
+        return self.form(&table, &columns).nbytes
 
     def __array__(self, dtype=None, copy=None):
         """The matrix as an array: always a copy."""
@@ -158,10 +179,8 @@ cdef class PackedMatrix:
 cdef int multiply(PackedMatrix b, cnp.ndarray a, cnp.ndarray c, int threads) except -1:
     """c = a b, all of two dimensions."""
     cdef const mlopt_kernels *table = current_table()
-    while table != b.table:  # again where another thread came in between with its tier
-        b.pack(table, b.unpacked())
-    cdef cnp.ndarray data = b.data  # kept: another thread may exchange it from here on
-    cdef size_t columns = b.columns
+    cdef size_t columns = 0
+    cdef cnp.ndarray data = b.form_for(table, &columns)
     cdef mlopt_gemm_job_f32 job_f32
     cdef mlopt_gemm_job_f64 job_f64
     cdef size_t m = cnp.PyArray_DIM(c, 0), n = cnp.PyArray_DIM(c, 1), k = cnp.PyArray_DIM(a, 1)

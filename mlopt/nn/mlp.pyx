@@ -6,6 +6,7 @@ from libc.string cimport memcpy
 
 import numpy as np
 
+from mlopt._kernels.atomics cimport mlopt_count_get
 from mlopt._kernels.core cimport current_table, default_blocks, table_choice
 from mlopt._kernels.dispatch cimport mlopt_choice, mlopt_kernels
 from mlopt.nn.bound cimport Bound
@@ -252,12 +253,15 @@ cdef class MLP(Model):
 
     cdef inline bint packed_for(self, const mlopt_kernels *table, const mlopt_plan *plan) noexcept nogil:
         # whether the plan is of these parameters
-        return plan.table == table and plan.version == self.memory.version and self.memory.exports == 0
+        return (plan.table == table and mlopt_count_get(&self.memory.exports) == 0
+                and plan.version == mlopt_count_get(&self.memory.version))
 
     cdef int see(self, const mlopt_kernels *table, DenseWorkspace workspace) except -1:
         # counts calls with the same parameters, and packs them when that begins to pay
-        if workspace.seen_version != self.memory.version or workspace.seen_table != table or self.memory.exports > 0:
-            workspace.seen_version = self.memory.version
+        cdef size_t version = mlopt_count_get(&self.memory.version)
+        if (workspace.seen_version != version or workspace.seen_table != table
+                or mlopt_count_get(&self.memory.exports) > 0):
+            workspace.seen_version = version
             workspace.seen_table = table
             workspace.seen = 0
         workspace.seen += 1
@@ -268,6 +272,8 @@ cdef class MLP(Model):
     cdef int pack(self, const mlopt_kernels *table, DenseWorkspace workspace) except -1:
         cdef mlopt_plan *plan = &workspace.plan
         cdef size_t length = 0, steps = 0
+        # read before the parameters are: what another thread changes meanwhile is another version
+        cdef size_t version = mlopt_count_get(&self.memory.version)
         cdef cnp.ndarray layers = np.empty(self.network.count * MLOPT_PLAN_LAYER_BYTES, np.uint8)
         plan.table = NULL
         if workspace.gradient_vector is not None and plan.back == NULL:
@@ -281,7 +287,7 @@ cdef class MLP(Model):
             workspace.packed_for = table
         self.make_plan(table, workspace, <char *>cnp.PyArray_DATA(workspace.steps_memory),
                        cnp.PyArray_DATA(workspace.packed), cnp.PyArray_DATA(layers), &length)
-        plan.version = self.memory.version
+        plan.version = version
         plan.table = table
         return 0
 

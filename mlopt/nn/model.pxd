@@ -21,8 +21,9 @@ cdef bint overlap(cnp.ndarray a, cnp.ndarray b) noexcept
 
 cdef class ParameterMemory:
     cdef cnp.ndarray array        # the flat vector itself
-    cdef Py_ssize_t exports       # views that are alive: whoever holds one may write at any time
-    cdef size_t version           # counts the times that the parameters may have changed
+    # counts of atomics.h
+    cdef size_t exports           # views that are alive: whoever holds one may write at any time
+    cdef size_t version           # the times that the parameters may have changed
     cdef object format
     cdef Py_ssize_t shape[1]
     cdef Py_ssize_t strides[1]
@@ -57,7 +58,7 @@ cdef class Model:
     cdef cnp.ndarray moment_vectors
     cdef Workspace main
     cdef dict others
-    cdef bint training
+    cdef bint training            # a flag of atomics.h: whether a step is under way
 
     # called by the subclasses' __cinit__ once objective, places and length stand
     cdef int begin(self, optimizer, double l2) except -1
@@ -74,6 +75,7 @@ cdef class Model:
                         Workspace workspace, void *gradient) noexcept nogil
 
     cdef Workspace here(self)
+    cdef Workspace first_here(self, unsigned long thread)
     cdef int gather(self, Workspace workspace, mlopt_workspace *at, size_t work) except -1
     cdef tuple views(self, cnp.ndarray flat)
     cdef bint usable(self, array) except -1

@@ -12,6 +12,13 @@ from libc.string cimport memset
 
 import numpy as np
 
+from mlopt._kernels.atomics cimport (
+    mlopt_count_add,
+    mlopt_flag_set,
+    mlopt_flag_take,
+    mlopt_owner_get,
+    mlopt_owner_take,
+)
 from mlopt._kernels.core cimport current_table
 from mlopt._kernels.threads cimport gemm_threads, team_run, team_size
 from mlopt.memory.aligned cimport aligned_array
@@ -91,11 +98,12 @@ cdef class ParameterMemory:
         buffer.strides = self.strides if (flags & PyBUF_STRIDES) == PyBUF_STRIDES else NULL
         buffer.suboffsets = NULL
         buffer.internal = NULL
-        self.exports += 1
+        mlopt_count_add(&self.exports, 1)
 
     def __releasebuffer__(self, Py_buffer *buffer):
-        self.exports -= 1
-        self.version += 1
+        # in this order: without views, the version is that of what they wrote
+        mlopt_count_add(&self.version, 1)
+        mlopt_count_add(&self.exports, -1)
 
 
 cdef class Workspace:
@@ -185,21 +193,26 @@ cdef class Model:
     # --- parameters ------------------------------------------------------------------------------
 
     cdef Workspace here(self):
-        cdef unsigned long thread = PyThread_get_thread_ident()
-        if self.main.owner == thread:
+        cdef unsigned long thread = PyThread_get_thread_ident(), owner = mlopt_owner_get(&self.main.owner)
+        if owner == thread or (owner == 0 and mlopt_owner_take(&self.main.owner, thread)):
             return self.main
-        if self.main.owner == 0:
-            self.main.owner = thread
-            return self.main
-        found = self.others.get(thread)
-        if found is None:
-            # threads come and go: those that have ended leave their workspace behind
-            alive = {known.ident for known in threading.enumerate()}
-            for ident in [ident for ident in self.others if ident not in alive]:
-                del self.others[ident]
-            found = self.others[thread] = self.new_workspace()
-            (<Workspace>found).owner = thread
-        return <Workspace>found
+        try:
+            return <Workspace>self.others[thread]
+        except KeyError:
+            return self.first_here(thread)
+
+    cdef Workspace first_here(self, unsigned long thread):
+        # A thread's key is its own, and single operations of a dictionary are whole without the GIL, too.
+        cdef Workspace workspace = self.new_workspace()
+        workspace.owner = thread
+        # threads come and go: those that have ended, before we look, leave their workspace behind
+        known = list(self.others)
+        alive = {running.ident for running in threading.enumerate()}
+        for ident in known:
+            if ident not in alive:
+                self.others.pop(ident, None)
+        self.others[thread] = workspace
+        return workspace
 
     cdef int gather(self, Workspace workspace, mlopt_workspace *at, size_t work) except -1:
         # the crew where its members meet after so many multiply-adds, with room for its products
@@ -257,7 +270,7 @@ cdef class Model:
                 checked.append((place, array.copy() if overlap(array, self.memory.array) else array))
         for place, array in checked:
             place[...] = array
-        self.memory.version += 1
+        mlopt_count_add(&self.memory.version, 1)
 
     def get_state(self):
         """All that training changed, as a dictionary of copies.
@@ -305,7 +318,7 @@ cdef class Model:
         for row, values in zip(self.moment_vectors, moments, strict=True):
             unpack(values, self.views(row))
         self.steps, self.seed = steps, seed
-        self.memory.version += 1
+        mlopt_count_add(&self.memory.version, 1)
 
     @property
     def optimizer(self):
@@ -470,19 +483,16 @@ cdef class Model:
             if workspace.gradient_vector is None:
                 self.need_gradient(workspace)
             gradient = cnp.PyArray_DATA(workspace.gradient_vector)
-        if job == STEP:
-            if self.training:
-                raise RuntimeError("the model is being trained in another thread: steps cannot overlap")
+        if job == STEP and not mlopt_flag_take(&self.training):
+            raise RuntimeError("the model is being trained in another thread: steps cannot overlap")
         if self.work(workspace) < RELEASE_WORK:
             loss = self.compute(table, job, cnp.PyArray_DATA(x), &targets, workspace, gradient)
         else:
-            self.training = self.training or job == STEP
             with nogil:
                 loss = self.compute(table, job, cnp.PyArray_DATA(x), &targets, workspace, gradient)
-            if job == STEP:
-                self.training = False
         if job == STEP:
-            self.memory.version += 1
+            mlopt_count_add(&self.memory.version, 1)
+            mlopt_flag_set(&self.training, False)
         return loss
 
     @cython.cdivision(True)

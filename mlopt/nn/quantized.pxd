@@ -30,6 +30,7 @@ cdef class QuantizedMLP:
     cdef str output_name
     cdef tuple widths
     cdef mlopt_objective objective
+    cdef size_t inputs              # of a sample
     cdef size_t products            # multiply-adds of a sample
     cdef size_t row                 # bytes of the widest layer's inputs
     cdef size_t hidden              # outputs of the widest hidden layer
@@ -44,8 +45,10 @@ cdef class QuantizedMLP:
 
     cdef int note_zeros(self) except -1
     cdef int pack(self, const mlopt_kernels *table) except -1
+    cdef list packed_by(self, const mlopt_kernels *table)
     cdef int lay_out(self, Chain chain, const mlopt_kernels *table) except -1
     cdef Chain here(self, const mlopt_kernels *table)
+    cdef Chain first_here(self, unsigned long thread)
     cdef int run_one(self, Chain chain, const float *x, float *out) except -1
     cdef int run_rows(self, Chain chain, size_t rows, const float *x, float *out) except -1
     cdef cnp.ndarray samples(self, X, str name)

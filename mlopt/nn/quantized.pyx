@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 import numpy as np
 
+from mlopt._kernels.atomics cimport mlopt_owner_get, mlopt_owner_take
 from mlopt._kernels.core cimport current_table, default_blocks, slab_acquire, slab_release, table_choice
 from mlopt._kernels.dispatch cimport (
     MLOPT_INT8_TO_F32,
@@ -125,6 +126,7 @@ cdef class QuantizedMLP:
         self.objective.link = LINKS[output] if output != last.activation else MLOPT_LINK_NONE
         self.widths = (self.quantized_layers[0].weights.shape[0],
                        *[layer.weights.shape[1] for layer in self.quantized_layers])
+        self.inputs = self.widths[0]
         self.given, self.plain = [], True
         for layer in self.quantized_layers:
             self.products += layer.weights.size
@@ -180,17 +182,26 @@ cdef class QuantizedMLP:
             sums = np.asarray(weights).astype(np.int64).sum(axis=0)
             start = filled((-layer.input_zero_point * sums).astype(np.int32), padded, cnp.NPY_INT32)
             packed.append((data, columns, start, scale, filled(layer.bias, padded, cnp.NPY_FLOAT), padded))
-        self.packed, self.packed_for = packed, table
+        with cython.critical_section(self):
+            self.packed, self.packed_for = packed, table
         return 0
+
+    cdef list packed_by(self, const mlopt_kernels *table):
+        cdef const mlopt_kernels *has
+        cdef list packed
+        while True:
+            with cython.critical_section(self):
+                has, packed = self.packed_for, self.packed
+            if has == table:
+                return packed
+            self.pack(table)  # and again where another thread comes in between with its tier
 
     cdef int lay_out(self, Chain chain, const mlopt_kernels *table) except -1:
         cdef size_t count = len(self.given), i, needed, steps
         cdef mlopt_int8_layer *layers
         cdef cnp.ndarray data, start, scale, shift, scratch, layers_memory, steps_memory
         cdef char *at
-        while self.packed_for != table:  # again where another thread came in between with its tier
-            self.pack(table)
-        packed = self.packed
+        packed = self.packed_by(table)
         # a layer's bytes and reals, and in dynamic mode terms of columns of its own
         needed = 0
         for i in range(count):
@@ -230,21 +241,29 @@ cdef class QuantizedMLP:
 
     cdef Chain here(self, const mlopt_kernels *table):
         """This thread's chain, for the table."""
-        cdef unsigned long thread = PyThread_get_thread_ident()
-        cdef Chain chain = self.main
-        if chain.owner == 0:
-            chain.owner = thread
-        if chain.owner != thread:
-            found = self.others.get(thread)
-            if found is None:
-                alive = {known.ident for known in threading.enumerate()}
-                for ident in [ident for ident in self.others if ident not in alive]:
-                    self.others.pop(ident, None)
-                found = self.others[thread] = Chain()
-                (<Chain>found).owner = thread
-            chain = <Chain>found
+        cdef unsigned long thread = PyThread_get_thread_ident(), owner = mlopt_owner_get(&self.main.owner)
+        cdef Chain chain
+        if owner == thread or (owner == 0 and mlopt_owner_take(&self.main.owner, thread)):
+            chain = self.main
+        else:
+            try:
+                chain = <Chain>self.others[thread]
+            except KeyError:
+                chain = self.first_here(thread)
         if chain.table != table:
             self.lay_out(chain, table)
+        return chain
+
+    cdef Chain first_here(self, unsigned long thread):
+        # as Model.first_here
+        cdef Chain chain = Chain()
+        chain.owner = thread
+        known = list(self.others)
+        alive = {running.ident for running in threading.enumerate()}
+        for ident in known:
+            if ident not in alive:
+                self.others.pop(ident, None)
+        self.others[thread] = chain
         return chain
 
     # --- computing -------------------------------------------------------------------------------
@@ -262,7 +281,7 @@ cdef class QuantizedMLP:
         cdef tuple _kept = chain.kept  # while the GIL is free, another call may lay the chain out for its tier
         b.table, b.layers, b.count = chain.table, chain.layers, len(self.given)
         b.rows, b.x, b.out, b.row, b.hidden = rows, x, out, self.row, self.hidden
-        b.inputs, b.outputs = self.widths[0], self.objective.outputs
+        b.inputs, b.outputs = self.inputs, self.objective.outputs
         b.dynamic, b.zeros = self.dynamic, self.zeros
         b.parts, b.status = 1, 0
         cdef size_t work = rows * self.products
@@ -288,9 +307,8 @@ cdef class QuantizedMLP:
             X = np.require(array, np.float32, ["C", "A"])
         x = <cnp.ndarray>X
         cdef int ndim = cnp.PyArray_NDIM(x)
-        cdef size_t inputs = self.main.layers[0].inputs
-        if not (1 <= ndim <= 2) or <size_t>cnp.PyArray_DIM(x, ndim - 1) != inputs:
-            raise ValueError(f"{name} must have shape ({inputs},) or (samples, {inputs}), got {np.shape(x)}")
+        if not (1 <= ndim <= 2) or <size_t>cnp.PyArray_DIM(x, ndim - 1) != self.inputs:
+            raise ValueError(f"{name} must have shape ({self.inputs},) or (samples, {self.inputs}), got {np.shape(x)}")
         return x
 
     cdef cnp.ndarray result(self, out, cnp.ndarray x):

@@ -9,6 +9,7 @@ from mlopt.sparse.compressed cimport CompressedRows
 
 cdef class Plan:
     cdef Block block            # of the sliced form; None where there is none
+    cdef bint made              # a flag of atomics.h: whether the sliced form is there; it then stays as it is
     cdef mlopt_sell sliced
     cdef cnp.ndarray long_rows  # the rows that are not in it, or None
     cdef bint decided, pays

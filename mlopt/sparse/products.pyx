@@ -1,6 +1,7 @@
 """Products of matrices in compressed rows with dense vectors and matrices."""
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from libc.stdint cimport INT32_MAX, int64_t
 from libc.string cimport memset
@@ -155,7 +156,9 @@ cdef CompressedRows widened(CompressedRows a):
     if plan.wide is None:
         wide = CompressedRows()
         (<CompressedRows>wide).take(a.data.astype(np.float64), a.indices, a.indptr, a.view.columns, a.order)
-        plan.wide = wide
+        with cython.critical_section(plan):
+            if plan.wide is None:  # of several threads one brings it, and it stays
+                plan.wide = wide
     return plan.wide
 
 

@@ -12,7 +12,7 @@
 /* Set once by the module: the dispatcher's current_table. */
 static const mlopt_kernels *(*mlopt_ufunc_table)(void);
 
-/* The loops of one ufunc, by [tier][is_f64]; hangs on PyUFuncObject.ptr.  Lives as long as the process. */
+/* The loops of one ufunc, by [tier][is_f64]; hangs on PyUFuncObject.ptr, which owns it. */
 typedef mlopt_ufunc_aux mlopt_ufunc_loops[MLOPT_TIER_COUNT][2];
 
 static int mlopt_get_loop(PyArrayMethod_Context *context, int aligned, int move_references, const npy_intp *strides,

@@ -7,7 +7,7 @@ loops: those are taken over from NumPy's ufunc, so that types, promotion and err
 import numpy as np
 
 cimport numpy as cnp
-from cpython.mem cimport PyMem_Calloc
+from cpython.mem cimport PyMem_RawCalloc
 
 from mlopt._kernels.core cimport current_table, find_kernel, kernel_of, table_of
 from mlopt._kernels.dispatch cimport MLOPT_TIER_COUNT, mlopt_kernels
@@ -98,7 +98,8 @@ def document(name, operands, bound, numpy_has_it):
 
 
 cdef mlopt_ufunc_aux *make_loops(str name, int nin) except NULL:
-    cdef mlopt_ufunc_aux *loops = <mlopt_ufunc_aux *>PyMem_Calloc(MLOPT_TIER_COUNT * 2, sizeof(mlopt_ufunc_aux))
+    # of the raw allocator: the ufunc gives it back by PyMem_RawFree when it is deallocated
+    cdef mlopt_ufunc_aux *loops = <mlopt_ufunc_aux *>PyMem_RawCalloc(MLOPT_TIER_COUNT * 2, sizeof(mlopt_ufunc_aux))
     cdef mlopt_ufunc_aux *aux
     cdef const mlopt_kernels *table
     if loops == NULL:
