@@ -76,6 +76,13 @@ def _crash_on_request(fault: str, started: float) -> None:
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def _step_back(niceness: int) -> None:
+    """Leave the processors to others: by itself, and by its session where the kernel shares them among sessions."""
+    os.nice(niceness)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as group:
+        group.write(str(niceness))
+
+
 def main() -> int:
     """Run one load until it is told to stop."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -86,7 +93,7 @@ def main() -> int:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what anything prints is not taken for a report
     kind = load_class(setting.name)
-    os.nice(kind.niceness)
+    _step_back(kind.niceness)
     load = kind(setting)
     before = processes.descriptors()
     started = time.monotonic()
