@@ -46,7 +46,8 @@ cdef class _Table:
     cdef const mlopt_kernels *pointer
 
 
-# overridden: whether use_isa was ever entered; until then no context is looked up
+# overridden: whether use_isa was ever entered; until then no context is looked up.  It is set for good, by the thread
+# whose context gets a table: one that does not see it yet has none.
 cdef mlopt_choice choice
 cdef object context_table = contextvars.ContextVar("mlopt_isa")
 cdef dict tables = {}
