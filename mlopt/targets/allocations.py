@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -82,6 +83,8 @@ def count_allocations(
             raise ValueError(f"{name}={value} must be at least 1")
     if not sys.platform.startswith("linux"):
         return AllocationCount(iterations, reason=f"allocations are counted on Linux only, not on {sys.platform}")
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        return AllocationCount(iterations, reason="a Python without the GIL has its own allocator for objects")
     library = counter_library()
     if library is None:
         return AllocationCount(iterations, reason="the library mlopt_allocation_counter.so is not in this build")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import sysconfig
 
 import pytest
 
@@ -11,6 +12,7 @@ from mlopt.targets.allocations import FUNCTIONS, count_allocations, count_alloca
 pytestmark = [
     pytest.mark.no_sanitizer,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="allocations are counted on Linux only"),
+    pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="counts allocations through malloc"),
 ]
 
 DELIBERATE = """
