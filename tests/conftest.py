@@ -1,7 +1,14 @@
+"""Fixtures and settings of all tests."""
+
 import sys
 import threading
 
+import hypothesis
 import pytest
+
+# no timing decides a test
+hypothesis.settings.register_profile("mlopt", deadline=None)
+hypothesis.settings.load_profile("mlopt")
 
 
 @pytest.fixture

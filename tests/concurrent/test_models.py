@@ -86,8 +86,5 @@ def orders_of(source, function):
 )
 def test_the_model_is_that_of_the_code(model, function):
     """A change of the C code has to be made in the model, too."""
-    paths = [ROOT / path for path in model.SOURCES]
-    missing = [str(path) for path in paths if not path.exists()]
-    if missing:
-        pytest.skip(f"no {missing}")
-    assert orders_of("".join(path.read_text() for path in paths), function) == model.C_CODE[function]
+    sources = "".join((ROOT / path).read_text() for path in model.SOURCES)
+    assert orders_of(sources, function) == model.C_CODE[function]

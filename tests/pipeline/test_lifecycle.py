@@ -73,11 +73,17 @@ def test_a_fused_run_is_stopped_from_another_thread():
 
 
 def test_drain_of_a_run_that_was_left():
-    with Pipeline([None, as_float, lambda number, output: pipeline.stop(drain=False)], inputs=1, workers="threads",
-                  queue_capacity=64) as pipeline:  # fmt: skip
+    pushed = threading.Event()
+
+    def leave(number, output):
+        assert pushed.wait(TIMEOUT)
+        pipeline.stop(drain=False)
+
+    with Pipeline([None, as_float, leave], inputs=1, workers="threads", queue_capacity=64) as pipeline:
         pipeline.start()
         for _ in range(20):
             pipeline.push(1.0)
+        pushed.set()
         with pytest.raises(RuntimeError, match="records are on their way, and the pipeline does not run"):
             pipeline.drain(TIMEOUT)
 

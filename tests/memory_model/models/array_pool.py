@@ -250,7 +250,7 @@ def two_waiting(orders):
     return program([holder, user(2), user(3)], ((), ()), (1,), 2)
 
 
-SOURCES = ("mlopt/_kernels/memory/array_pool.c",)
+SOURCES = "mlopt/_kernels/memory/array_pool.c", "mlopt/_kernels/memory/array_pool_stacks.h"
 C_CODE = {
     "push": "load acquire; load relaxed; store relaxed; store relaxed; compare_exchange_weak seq_cst acquire",
     "pop": "load seq_cst; load relaxed; compare_exchange_weak acquire acquire",
