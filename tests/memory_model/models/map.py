@@ -451,4 +451,14 @@ STRONGER_THAN_NEEDED = {
     ("carry: key", relaxed): "these tables are too small to come by a copy's key without having come by the original",
     ("carry: value", relaxed): "for boxed values, which are left out",
 }
+# Nobody notices these here either, and nothing is concluded from it: what they would order (boxed values, blocks of
+# keys, a third table, memory that is used again) is left out of the models.  The code keeps them.
+NOT_SHOWN = {
+    ("change_in: key again", relaxed),
+    ("change_value: swap", relaxed),
+    ("copy_entry: failed move", relaxed),
+    ("copy_entry: move", release),
+    ("retire: epoch", acq_rel),
+    ("retire: epoch", relaxed),
+}
 TOGETHER = ()
