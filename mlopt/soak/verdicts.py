@@ -133,7 +133,7 @@ def theil_sen(times: NDArray[np.float64], values: NDArray[np.float64]) -> Slope:
     width = CONFIDENCE * np.sqrt(widening * n * (n - 1) * (2 * n + 5) / 18)
     below = max(0, int(np.floor((len(slopes) - width) / 2)))
     above = min(len(slopes) - 1, int(np.ceil((len(slopes) + width) / 2)))
-    return Slope(slope, float(slopes[below]), float(slopes[above]))
+    return Slope(float(slope), float(slopes[below]), float(slopes[above]))
 
 
 def _quarters(
@@ -182,7 +182,7 @@ def judge_memory(
         return Verdict(title, growth <= GROWTH_LIMIT, words, growth)
     slope = theil_sen(*_stretches(times[late] / HOUR, mib[late], POINTS))
     limit = max(SLOPE_LIMIT, SETTLING * HOUR / (times[-1] - times[late][0]))
-    held = slope.value <= limit or slope.low <= 0
+    held = bool(slope.value <= limit or slope.low <= 0)
     interval = f"95 %: {slope.low:+.2f} to {slope.high:+.2f}"
     words = f"{slope.value:+.2f} MiB/h, {interval} (limit {limit:.3g}, or 0 inside)"
     return Verdict(title, held, words, slope.value)

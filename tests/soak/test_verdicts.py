@@ -1,5 +1,8 @@
 """Leaks are found, noise is not."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -25,6 +28,13 @@ def test_leak_of_a_mib_a_minute_is_found(hours, seed):
     verdict = judge_memory("x", times, memory)
     assert not verdict.held
     assert verdict.value == pytest.approx(60, rel=0.5 if hours < 1 else 0.1)
+
+
+@pytest.mark.parametrize("seconds", [3, 60, 3600])
+def test_verdicts_can_be_written_to_files(seconds):
+    times, memory = samples(seconds, 0, np.random.default_rng(0))
+    for verdict in (judge_memory("x", times, memory), judge_handles("x", "descriptors", times, np.ones(seconds))):
+        assert json.loads(json.dumps(asdict(verdict))) == asdict(verdict)
 
 
 @pytest.mark.parametrize("hours", [1, 24])

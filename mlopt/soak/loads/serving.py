@@ -75,7 +75,7 @@ class Serving(Load):
             if self.setting.fault == "stall":
                 self.stopping.wait()
             if self.setting.fault == "leak":
-                self._kept.append(bytearray(b"\1" * (256 << 10)))
+                self._kept.append(bytearray(b"\1" * (2 << 20)))
         if not np.isfinite(learner.parameters[0][0]).all():
             self._wrong[place] += 1
             self.note("the network that learned has parameters that are not finite")
