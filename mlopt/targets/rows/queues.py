@@ -90,6 +90,7 @@ def fed(queue: Any, feed: Callable[[Any, Any], None], read: Callable[[int], None
         return time.perf_counter() - start
 
     try:
+        batch(1)  # the process is there: its start would be taken for the time of a record
         yield batch
         orders.send(0)
         process.join(SECONDS)
