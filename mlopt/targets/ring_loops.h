@@ -16,6 +16,46 @@ typedef struct mlopt_ring_loop {
     uint64_t sum;
 } mlopt_ring_loop;
 
+/* Each thread on a processor of its own, where the system lets it be said: threads that give up their processor to each
+ * other are left together on one of two otherwise, and what is timed is the change of threads. */
+#ifdef __linux__
+typedef struct mlopt_loop_places {
+    cpu_set_t before;
+    int kept;
+} mlopt_loop_places;
+
+/* The processor of that number among those of `before`, counted around. */
+static inline void mlopt_loop_place(pthread_t thread, const cpu_set_t *before, int number)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    number %= CPU_COUNT(before);
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, before) && number-- == 0)
+            CPU_SET(cpu, &one);
+    pthread_setaffinity_np(thread, sizeof one, &one);
+}
+
+static inline void mlopt_loop_part(mlopt_loop_places *places, pthread_t other)
+{
+    places->kept = pthread_getaffinity_np(pthread_self(), sizeof places->before, &places->before) == 0;
+    if (places->kept) {
+        mlopt_loop_place(pthread_self(), &places->before, 0);
+        mlopt_loop_place(other, &places->before, 1);
+    }
+}
+
+static inline void mlopt_loop_rejoin(const mlopt_loop_places *places)
+{
+    if (places->kept)
+        pthread_setaffinity_np(pthread_self(), sizeof places->before, &places->before);
+}
+#else
+typedef int mlopt_loop_places;
+static inline void mlopt_loop_part(mlopt_loop_places *places, pthread_t other) { (void)places, (void)other; }
+static inline void mlopt_loop_rejoin(const mlopt_loop_places *places) { (void)places; }
+#endif
+
 static inline mlopt_ring *mlopt_ring_loop_new(uint64_t record_bytes, uint64_t capacity)
 {
     uint64_t offset, described, bytes = mlopt_ring_bytes(record_bytes, capacity, 0, 0, &offset);
@@ -137,6 +177,8 @@ static double mlopt_time_ring(unsigned long long record_bytes, unsigned long lon
         mlopt_ring_loop_free(ring);
         return -1;
     }
+    mlopt_loop_places places;
+    mlopt_loop_part(&places, thread);
     const uint64_t words = record_bytes / 8, stride = ring->stride;
     const int64_t start = mlopt_clock_now();
     if (batch == 1) {
@@ -166,6 +208,7 @@ static double mlopt_time_ring(unsigned long long record_bytes, unsigned long lon
     }
     pthread_join(thread, NULL);
     const int64_t end = mlopt_clock_now();
+    mlopt_loop_rejoin(&places);
     mlopt_ring_loop_free(ring);
     /* the sum over records i and words k of i + k, modulo 2^64; products of neighbours are halved before they wrap */
     const uint64_t of_records = records % 2 ? (records - 1) / 2 * records : records / 2 * (records - 1);
@@ -193,6 +236,8 @@ static int mlopt_time_latency(int futex, long long rounds, long long *nanosecond
     pthread_t thread;
     const int failed = there == NULL || back == NULL || pthread_create(&thread, NULL, mlopt_loop_echo, &loop) ? -1 : 0;
     if (!failed) {
+        mlopt_loop_places places;
+        mlopt_loop_part(&places, thread);
         for (long long i = 0; i < rounds; i++) {
             if (futex) { /* let the other side fall asleep */
                 const struct timespec pause = {0, 20000};
@@ -206,6 +251,7 @@ static int mlopt_time_latency(int futex, long long rounds, long long *nanosecond
             mlopt_ring_release(back, 1);
         }
         pthread_join(thread, NULL);
+        mlopt_loop_rejoin(&places);
     }
     mlopt_ring_loop_free(there);
     mlopt_ring_loop_free(back);
