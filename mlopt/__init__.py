@@ -4,7 +4,7 @@ import importlib as _importlib
 import importlib.util as _importlib_util
 import typing as _typing
 
-from mlopt import concurrent, features, linalg, memory, nn, quantization, sparse
+from mlopt import concurrent, features, linalg, memory, nn, pipeline, quantization, sparse
 from mlopt._include import get_include
 from mlopt._kernels.core import available_tiers, current_isa, gemm_blocks, use_isa
 from mlopt._kernels.flags import current_flags, flags
@@ -104,6 +104,7 @@ __all__ = [
     "nn",
     "norm",
     "ones_aligned",
+    "pipeline",
     "quantization",
     "quantize",
     "relu",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mlopt import current_isa
+from mlopt._kernels.core import current_isa
 from mlopt.concurrent import SPSCQueue
 from mlopt.pipeline.chain import Chain
 from mlopt.pipeline.checkpoints import Checkpoint
