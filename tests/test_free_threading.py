@@ -12,7 +12,7 @@ from pipeline.stages import bars, expected, fitted
 
 import mlopt
 from mlopt.concurrent import ConcurrentMap, Counter, Gauge, Histogram, SPSCQueue
-from mlopt.concurrent.spsc import next_serial
+from mlopt.concurrent.record_queue import next_serial
 from mlopt.features import Scaler
 from mlopt.memory import pool_statistics, trim
 from mlopt.pipeline import Pipeline

@@ -440,8 +440,9 @@ def test_role_is_left_by_collection(name):
 @pytest.mark.no_emulator
 def test_control_c_ends_a_wait(process):
     child = process(
-        "queue = SPSCQueue(1)\nprint('waits', flush=True)\n"
-        "try:\n    queue.get()\nexcept KeyboardInterrupt:\n    print('interrupted')"
+        "import signal\nqueue = SPSCQueue(1)\n"
+        "try:\n    print('waits', flush=True)\n    queue.get()\n"
+        "except KeyboardInterrupt:\n    signal.signal(signal.SIGINT, signal.SIG_IGN)\n    print('interrupted')"
     )
     assert child.stdout.readline() == "waits\n"
     while child.poll() is None:  # it may not have begun to wait yet; any signal after that must end it
@@ -735,6 +736,9 @@ def test_never_initialised():
     for call in (queue.reserve, queue.acquire, queue.publish, queue.release, queue.get, lambda: queue.put(1)):
         with pytest.raises((ValueError, TypeError, AttributeError)):
             call()
+    for name in ("capacity", "name", "published", "released", "dropped", "overflow", "closed", "__len__"):
+        with pytest.raises(ValueError, match="not initialised"):
+            _ = getattr(queue, name)()
     queue.close()
     queue.detach()
 
