@@ -19,8 +19,8 @@
 #define POISON(block, bytes) __asan_poison_memory_region(block, bytes)
 #define UNPOISON(block, bytes) __asan_unpoison_memory_region(block, bytes)
 #else
-#define POISON(block, bytes) ((void)0)
-#define UNPOISON(block, bytes) ((void)0)
+#define POISON(block, bytes) ((void)(block), (void)(bytes))
+#define UNPOISON(block, bytes) ((void)(block), (void)(bytes))
 #endif
 
 #define LIKELY(condition) __builtin_expect(!!(condition), 1)
@@ -32,26 +32,28 @@ enum {
     RECORDS_PER_CHUNK = 4096,
     CHUNK_COUNT = 4096,
     THREAD_CLASSES = 4 + 4 * 4, /* of up to 4096 bytes: those that threads cache */
-    THREAD_BLOCKS = 16,         /* of each of them */
-    MAGIC = 0x6d6c6f70
+    THREAD_BYTES = 4096,
+    THREAD_BLOCKS = 16 /* of each of them */
 };
 
-typedef enum block_state { FREE, IN_USE } block_state;
+/* What a header says of its block; anything else is before no block. */
+enum { IN_USE = 0x6d6c6f70, FREE = 0x6d6c6f66 };
 
 /* What is known of a block, beside it.  Atomic members are read by threads that do not own it. */
 typedef struct record {
     _Alignas(64) void *block;      /* NULL while no memory belongs to the record */
-    _Atomic uint64_t acquisitions; /* over all blocks that the record has stood for */
+    _Atomic uint64_t acquisitions; /* from the stack or the system, over all blocks that the record has stood for */
     _Atomic uint32_t below;        /* the next record in the free list, 0 at its end */
     _Atomic uint32_t depth;        /* records in the free list from this one down */
-    _Atomic uint32_t state;
+    _Atomic uint32_t stacked;    /* whether it lies in the stack of its class */
     _Atomic uint32_t size_class; /* CLASS_COUNT while no memory belongs to the record */
 } record;
 
-/* The cache line before a block. */
+/* The cache line before a block.  The state is that of the only one who may touch the block. */
 typedef struct header {
-    uint32_t magic, number;
-    char rest[MLOPT_SLAB_ALIGNMENT - 2 * sizeof(uint32_t)];
+    _Atomic uint32_t state;
+    uint32_t number, size_class; /* of its record */
+    char rest[MLOPT_SLAB_ALIGNMENT - 3 * sizeof(uint32_t)];
 } header;
 
 typedef struct stack {
@@ -93,7 +95,7 @@ static inline unsigned class_of(size_t bytes)
 
 _Static_assert(CLASS_BYTES(3) == 256 && CLASS_BYTES(4) == 320, "the two spacings meet");
 _Static_assert(CLASS_BYTES(LARGE_CLASS) == MLOPT_SLAB_LARGE, "LARGE_CLASS is the class of MLOPT_SLAB_LARGE");
-_Static_assert(CLASS_BYTES(THREAD_CLASSES - 1) == 4096, "what threads cache are small blocks");
+_Static_assert(CLASS_BYTES(THREAD_CLASSES - 1) == THREAD_BYTES, "what threads cache are small blocks");
 _Static_assert(CLASS_BYTES(CLASS_COUNT - 1) == (size_t)1 << 40, "the largest class");
 
 static inline size_t class_bytes(unsigned size_class) { return CLASS_BYTES(size_class); }
@@ -183,7 +185,7 @@ static void *system_allocate(size_t bytes)
 static void system_free(void *block, size_t bytes)
 {
     UNPOISON(block, bytes);
-    header_of(block)->magic = 0;
+    atomic_store_explicit(&header_of(block)->state, 0, memory_order_relaxed);
     if (bytes >= MLOPT_SLAB_HUGE)
         munmap((char *)block - mlopt_page_bytes(), bytes + mlopt_page_bytes());
     else
@@ -259,10 +261,10 @@ static __attribute__((noinline)) uint32_t attach(unsigned size_class)
             return 0;
         }
     }
-    header_of(block)->magic = MAGIC;
     header_of(block)->number = number;
+    header_of(block)->size_class = size_class;
     one->block = block;
-    atomic_store_explicit(&one->state, FREE, memory_order_relaxed);
+    atomic_store_explicit(&one->stacked, 0, memory_order_relaxed);
     atomic_store_explicit(&one->size_class, size_class, memory_order_relaxed);
     atomic_fetch_add_explicit(&misses, 1, memory_order_relaxed);
     const size_t reserved = atomic_fetch_add_explicit(&bytes_reserved, bytes, memory_order_relaxed) + bytes;
@@ -276,12 +278,17 @@ static __attribute__((noinline)) uint32_t attach(unsigned size_class)
 /* ---------------------------------------------------------------------------------------------- */
 /* What threads cache */
 
+/* Never given back: another thread takes it over when its thread has ended. */
 typedef struct thread_cache {
-    uint32_t counts[THREAD_CLASSES];
-    uint32_t trims; /* how many of them it has followed */
-    record *blocks[THREAD_CLASSES][THREAD_BLOCKS];
+    _Atomic uint32_t counts[THREAD_CLASSES]; /* written by its thread alone, read by whoever counts */
+    _Atomic uint64_t hits;                   /* so are the acquisitions it served */
+    uint32_t trims;                          /* how many of them it has followed */
+    _Atomic uint32_t owned;
+    struct thread_cache *next;
+    void *blocks[THREAD_CLASSES][THREAD_BLOCKS];
 } thread_cache;
 
+static thread_cache *_Atomic thread_caches;         /* all there ever were */
 static MLOPT_THREAD_LOCAL thread_cache *own_cache; /* NULL before the first release and after the thread's end */
 static MLOPT_THREAD_LOCAL int thread_ended;
 static _Atomic uint32_t trims; /* nothing is ordered by it: a thread may see it late */
@@ -289,22 +296,69 @@ static pthread_once_t cache_key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t cache_key;
 static int cache_key_made;
 
-/* Gives a block that nobody uses to the stack of its class, or to the system where that is full. */
-static inline void give_to_all(unsigned size_class, uint32_t number, record *one)
+/* One of an ended thread, whose last writes the acquire makes visible, or a new one; NULL without memory. */
+static thread_cache *claim_cache(void)
 {
-    if (UNLIKELY(depth_of(&free_blocks[size_class]) >= cached_blocks_limit(size_class)))
+    thread_cache *cache = atomic_load_explicit(&thread_caches, memory_order_acquire);
+    for (; cache; cache = cache->next) {
+        uint32_t owned = 0;
+        if (atomic_compare_exchange_strong_explicit(&cache->owned, &owned, 1, memory_order_acquire,
+                                                    memory_order_relaxed))
+            return cache;
+    }
+    cache = calloc(1, sizeof *cache);
+    if (cache == NULL)
+        return NULL;
+    atomic_init(&cache->owned, 1);
+    cache->next = atomic_load_explicit(&thread_caches, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&thread_caches, &cache->next, cache, memory_order_release,
+                                                  memory_order_relaxed))
+        ;
+    return cache;
+}
+
+static void disown_cache(thread_cache *cache) { atomic_store_explicit(&cache->owned, 0, memory_order_release); }
+
+/* The block that it got last, NULL where it has none. */
+static inline void *take(thread_cache *cache, unsigned size_class)
+{
+    const uint32_t count = atomic_load_explicit(&cache->counts[size_class], memory_order_relaxed);
+    if (UNLIKELY(count == 0))
+        return NULL;
+    atomic_store_explicit(&cache->counts[size_class], count - 1, memory_order_relaxed);
+    return cache->blocks[size_class][count - 1];
+}
+
+/* Whether there was room for one more. */
+static inline int keep(thread_cache *cache, unsigned size_class, void *block)
+{
+    const uint32_t count = atomic_load_explicit(&cache->counts[size_class], memory_order_relaxed);
+    if (UNLIKELY(count == THREAD_BLOCKS))
+        return 0;
+    cache->blocks[size_class][count] = block;
+    atomic_store_explicit(&cache->counts[size_class], count + 1, memory_order_relaxed);
+    return 1;
+}
+
+/* Gives a block that nobody uses to the stack of its class, or to the system where that is full. */
+static inline void give_to_all(unsigned size_class, void *block)
+{
+    const uint32_t number = header_of(block)->number;
+    record *one = record_of(number);
+    if (UNLIKELY(depth_of(&free_blocks[size_class]) >= cached_blocks_limit(size_class))) {
         detach(number, one, class_bytes(size_class));
-    else
+    } else {
+        atomic_store_explicit(&one->stacked, 1, memory_order_relaxed);
         push(&free_blocks[size_class], number, one);
+    }
 }
 
 static void empty_cache(thread_cache *cache)
 {
+    void *block;
     for (unsigned size_class = 0; size_class < THREAD_CLASSES; size_class++)
-        while (cache->counts[size_class] > 0) {
-            record *one = cache->blocks[size_class][--cache->counts[size_class]];
-            give_to_all(size_class, header_of(one->block)->number, one);
-        }
+        while ((block = take(cache, size_class)) != NULL)
+            give_to_all(size_class, block);
 }
 
 static void end_cache(void *cache)
@@ -312,23 +366,23 @@ static void end_cache(void *cache)
     own_cache = NULL;
     thread_ended = 1; /* destructors that run later release to all */
     empty_cache(cache);
-    free(cache);
+    disown_cache(cache);
 }
 
 static void make_cache_key(void) { cache_key_made = pthread_key_create(&cache_key, end_cache) == 0; }
 
 /* Without a cache, with a full one, or after a trim. */
-static __attribute__((noinline)) void release_slowly(unsigned size_class, uint32_t number, record *one)
+static __attribute__((noinline)) void release_slowly(unsigned size_class, void *block)
 {
     thread_cache *cache = own_cache;
     if (cache == NULL && !thread_ended) {
         pthread_once(&cache_key_once, make_cache_key);
-        if (cache_key_made && (cache = calloc(1, sizeof *cache)) != NULL) {
+        if (cache_key_made && (cache = claim_cache()) != NULL) {
             cache->trims = atomic_load_explicit(&trims, memory_order_relaxed);
             if (pthread_setspecific(cache_key, cache) == 0) {
                 own_cache = cache;
             } else {
-                free(cache);
+                disown_cache(cache);
                 cache = NULL;
             }
         }
@@ -338,19 +392,26 @@ static __attribute__((noinline)) void release_slowly(unsigned size_class, uint32
         if (cache->trims != now) { /* another thread asked for all that is cached */
             cache->trims = now;
             empty_cache(cache);
-        } else if (cache->counts[size_class] < THREAD_BLOCKS) {
-            cache->blocks[size_class][cache->counts[size_class]++] = one;
+        } else if (keep(cache, size_class, block)) {
             return;
         }
     }
-    give_to_all(size_class, number, one);
+    give_to_all(size_class, block);
 }
 
 /* ---------------------------------------------------------------------------------------------- */
 /* The pool */
 
-/* `fresh` is set where the block comes from the system. */
-static inline void *acquire(size_t bytes, int *fresh)
+static inline void *hand_out(void *block, unsigned size_class, size_t bytes)
+{
+    atomic_store_explicit(&header_of(block)->state, IN_USE, memory_order_relaxed);
+    POISON(block, class_bytes(size_class));
+    UNPOISON(block, bytes);
+    return block;
+}
+
+/* What the thread has none of. */
+static __attribute__((noinline)) void *acquire_from_all(size_t bytes, int *fresh)
 {
     if (UNLIKELY(bytes > (size_t)1 << 40))
         return NULL;
@@ -359,29 +420,37 @@ static inline void *acquire(size_t bytes, int *fresh)
         const uint32_t now = atomic_fetch_add_explicit(&large_acquisitions, 1, memory_order_relaxed) + 1;
         atomic_store_explicit(&last_acquired[size_class], now, memory_order_relaxed);
     }
-    thread_cache *cache = own_cache;
-    record *one;
-    *fresh = 0;
-    if (size_class < THREAD_CLASSES && LIKELY(cache != NULL) && LIKELY(cache->counts[size_class] > 0)) {
-        one = cache->blocks[size_class][--cache->counts[size_class]];
-    } else {
-        uint32_t number = pop(&free_blocks[size_class]);
-        *fresh = number == 0;
-        if (UNLIKELY(number == 0)) {
-            number = attach(size_class);
-            if (number == 0)
-                return NULL;
-        } else if (UNLIKELY(size_class >= LARGE_CLASS)) {
-            atomic_fetch_sub_explicit(&large_bytes_cached, class_bytes(size_class), memory_order_relaxed);
-        }
-        one = record_of(number);
+    uint32_t number = pop(&free_blocks[size_class]);
+    *fresh = number == 0;
+    if (UNLIKELY(number == 0)) {
+        number = attach(size_class);
+        if (number == 0)
+            return NULL;
+    } else if (UNLIKELY(size_class >= LARGE_CLASS)) {
+        atomic_fetch_sub_explicit(&large_bytes_cached, class_bytes(size_class), memory_order_relaxed);
     }
+    record *one = record_of(number);
     const uint64_t acquisitions = atomic_load_explicit(&one->acquisitions, memory_order_relaxed);
     atomic_store_explicit(&one->acquisitions, acquisitions + 1, memory_order_relaxed);
-    atomic_store_explicit(&one->state, IN_USE, memory_order_relaxed);
-    POISON(one->block, class_bytes(size_class));
-    UNPOISON(one->block, bytes);
-    return one->block;
+    atomic_store_explicit(&one->stacked, 0, memory_order_relaxed);
+    return hand_out(one->block, size_class, bytes);
+}
+
+/* `fresh` is set where the block comes from the system. */
+static inline void *acquire(size_t bytes, int *fresh)
+{
+    thread_cache *cache = own_cache;
+    if (LIKELY(bytes <= THREAD_BYTES) && LIKELY(cache != NULL)) {
+        const unsigned size_class = class_of(bytes);
+        void *block = take(cache, size_class);
+        if (LIKELY(block != NULL)) {
+            const uint64_t hits = atomic_load_explicit(&cache->hits, memory_order_relaxed);
+            atomic_store_explicit(&cache->hits, hits + 1, memory_order_relaxed);
+            *fresh = 0;
+            return hand_out(block, size_class, bytes);
+        }
+    }
+    return acquire_from_all(bytes, fresh);
 }
 
 void *mlopt_slab_acquire(size_t bytes)
@@ -426,48 +495,57 @@ static __attribute__((noinline)) size_t make_room(size_t wanted)
     return gone;
 }
 
+static __attribute__((noinline)) void release_large(unsigned size_class, void *block)
+{
+    const size_t bytes = class_bytes(size_class);
+    const uint32_t number = header_of(block)->number;
+    record *one = record_of(number);
+    const size_t cached = atomic_fetch_add_explicit(&large_bytes_cached, bytes, memory_order_relaxed) + bytes;
+    if (cached > MLOPT_SLAB_CACHE_LIMIT &&
+        (bytes > MLOPT_SLAB_CACHE_LIMIT ||
+         make_room(cached - MLOPT_SLAB_CACHE_LIMIT) < cached - MLOPT_SLAB_CACHE_LIMIT)) {
+        atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
+        detach(number, one, bytes);
+        return;
+    }
+    atomic_store_explicit(&one->stacked, 1, memory_order_relaxed);
+    push(&free_blocks[size_class], number, one);
+}
+
+static _Noreturn __attribute__((noinline)) void refuse_release(uint32_t state, void *block)
+{
+    die(state == FREE ? "released a block twice" : "released a pointer that is no block of the slab pool", block);
+}
+
 static inline void release(void *block)
 {
     if (block == NULL)
         return;
-    if (UNLIKELY(header_of(block)->magic != MAGIC))
-        die("released a pointer that is no block of the slab pool", block);
-    const uint32_t number = header_of(block)->number;
-    record *one = record_of(number);
+    header *before = header_of(block);
 #ifdef NDEBUG
-    const uint32_t state = atomic_load_explicit(&one->state, memory_order_relaxed);
-    atomic_store_explicit(&one->state, FREE, memory_order_relaxed);
-#else
-    const uint32_t state = atomic_exchange_explicit(&one->state, FREE, memory_order_relaxed);
-#endif
+    const uint32_t state = atomic_load_explicit(&before->state, memory_order_relaxed);
     if (UNLIKELY(state != IN_USE))
-        die("released a block twice", block);
-    const unsigned size_class = atomic_load_explicit(&one->size_class, memory_order_relaxed);
-    const size_t bytes = class_bytes(size_class);
-    POISON(block, bytes);
+        refuse_release(state, block);
+    atomic_store_explicit(&before->state, FREE, memory_order_relaxed);
+#else
+    uint32_t state = IN_USE;
+    if (!atomic_compare_exchange_strong_explicit(&before->state, &state, FREE, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        refuse_release(state, block);
+#endif
+    const unsigned size_class = before->size_class;
+    POISON(block, class_bytes(size_class));
     if (LIKELY(size_class < THREAD_CLASSES)) {
         thread_cache *cache = own_cache;
-        if (LIKELY(cache != NULL) && LIKELY(cache->trims == atomic_load_explicit(&trims, memory_order_relaxed)) &&
-            LIKELY(cache->counts[size_class] < THREAD_BLOCKS))
-            cache->blocks[size_class][cache->counts[size_class]++] = one;
-        else
-            release_slowly(size_class, number, one);
-        return;
-    }
-    if (size_class < LARGE_CLASS) {
-        give_to_all(size_class, number, one);
-        return;
+        if (UNLIKELY(cache == NULL) ||
+            UNLIKELY(cache->trims != atomic_load_explicit(&trims, memory_order_relaxed)) ||
+            !keep(cache, size_class, block))
+            release_slowly(size_class, block);
+    } else if (size_class < LARGE_CLASS) {
+        give_to_all(size_class, block);
     } else {
-        const size_t cached = atomic_fetch_add_explicit(&large_bytes_cached, bytes, memory_order_relaxed) + bytes;
-        if (cached > MLOPT_SLAB_CACHE_LIMIT &&
-            (bytes > MLOPT_SLAB_CACHE_LIMIT ||
-             make_room(cached - MLOPT_SLAB_CACHE_LIMIT) < cached - MLOPT_SLAB_CACHE_LIMIT)) {
-            atomic_fetch_sub_explicit(&large_bytes_cached, bytes, memory_order_relaxed);
-            detach(number, one, bytes);
-            return;
-        }
+        release_large(size_class, block);
     }
-    push(&free_blocks[size_class], number, one);
 }
 
 void mlopt_slab_release(void *block) { release(block); }
@@ -480,8 +558,7 @@ void mlopt_slab_free(void *context, void *block, size_t bytes)
 
 size_t mlopt_slab_usable(void *block)
 {
-    record *one = record_of(header_of(block)->number);
-    const size_t bytes = class_bytes(atomic_load_explicit(&one->size_class, memory_order_relaxed));
+    const size_t bytes = class_bytes(header_of(block)->size_class);
     UNPOISON(block, bytes);
     return bytes;
 }
@@ -496,9 +573,9 @@ size_t mlopt_slab_trim(void)
     if (cache) {
         cache->trims = now;
         for (unsigned size_class = 0; size_class < THREAD_CLASSES; size_class++)
-            while (cache->counts[size_class] > 0) {
-                record *one = cache->blocks[size_class][--cache->counts[size_class]];
-                detach(header_of(one->block)->number, one, class_bytes(size_class));
+            for (void *block = take(cache, size_class); block; block = take(cache, size_class)) {
+                const uint32_t number = header_of(block)->number;
+                detach(number, record_of(number), class_bytes(size_class));
                 given_back += class_bytes(size_class);
             }
     }
@@ -520,6 +597,7 @@ size_t mlopt_slab_trim(void)
 void mlopt_slab_stats(mlopt_slab_statistics *statistics)
 {
     uint64_t acquisitions = 0;
+    size_t blocks = 0, bytes = 0; /* of all that is not with the system */
     memset(statistics, 0, sizeof(*statistics));
     const uint32_t count = atomic_load_explicit(&record_count, memory_order_acquire);
     for (uint32_t number = 1; number < count; number++) {
@@ -528,10 +606,24 @@ void mlopt_slab_stats(mlopt_slab_statistics *statistics)
         const uint32_t size_class = atomic_load_explicit(&one->size_class, memory_order_relaxed);
         if (size_class == CLASS_COUNT)
             continue;
-        const int in_use = atomic_load_explicit(&one->state, memory_order_relaxed) == IN_USE;
-        *(in_use ? &statistics->blocks_in_use : &statistics->blocks_cached) += 1;
-        *(in_use ? &statistics->bytes_in_use : &statistics->bytes_cached) += class_bytes(size_class);
+        blocks++;
+        bytes += class_bytes(size_class);
+        if (atomic_load_explicit(&one->stacked, memory_order_relaxed)) {
+            statistics->blocks_cached++;
+            statistics->bytes_cached += class_bytes(size_class);
+        }
     }
+    for (thread_cache *cache = atomic_load_explicit(&thread_caches, memory_order_acquire); cache; cache = cache->next) {
+        acquisitions += atomic_load_explicit(&cache->hits, memory_order_relaxed);
+        for (unsigned size_class = 0; size_class < THREAD_CLASSES; size_class++) {
+            const uint32_t kept = atomic_load_explicit(&cache->counts[size_class], memory_order_relaxed);
+            statistics->blocks_cached += kept;
+            statistics->bytes_cached += kept * class_bytes(size_class);
+        }
+    }
+    /* what moved meanwhile may have been seen in two places */
+    statistics->blocks_in_use = blocks > statistics->blocks_cached ? blocks - statistics->blocks_cached : 0;
+    statistics->bytes_in_use = bytes > statistics->bytes_cached ? bytes - statistics->bytes_cached : 0;
     statistics->misses = atomic_load_explicit(&misses, memory_order_relaxed);
     statistics->hits = acquisitions > statistics->misses ? acquisitions - statistics->misses : 0;
     statistics->returned = atomic_load_explicit(&returned, memory_order_relaxed);

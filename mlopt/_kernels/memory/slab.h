@@ -16,7 +16,7 @@
  * Threads        keep up to 16 free blocks of each class of up to 4096 bytes to themselves: taking one from there and
  *                putting it back costs no atomic read-modify-write, which is what makes small arrays of NumPy as quick
  *                from here as from its own cache.  What does not fit goes to the stacks, and all of it when the
- *                thread ends.  Only its thread ever touches a cache.
+ *                thread ends.  Only its thread ever changes a cache; another reads how many blocks it has.
  * Ordering       A push publishes with release: the record's link, and whatever the last owner did to the
  *                block, are visible to the thread that takes it, whose load and swap of the head acquire.
  *                A removal needs no release: it is a read-modify-write, hence part of the release
@@ -26,7 +26,7 @@
  *                Blocks of 1 MiB and more share MLOPT_SLAB_CACHE_LIMIT bytes.  What is over goes back to the
  *                system at once, but first what is cached of sizes that were not asked for during the last 64
  *                acquisitions of large blocks.
- * Statistics     are read off the records: no shared counter is touched on the way.
+ * Statistics     are read off the records and the threads' caches: no shared counter is touched on the way.
  * Fork           There are no locks; a child inherits a consistent pool.  Blocks that other threads of the
  *                parent held stay in use in the child, and what they cached stays cached and out of reach.
  * Misuse         Releasing a pointer twice, or one that is not a block, ends the process with a message.  A
