@@ -45,8 +45,8 @@ typedef struct record {
     _Atomic uint64_t acquisitions; /* from the stack or the system, over all blocks that the record has stood for */
     _Atomic uint32_t below;        /* the next record in the free list, 0 at its end */
     _Atomic uint32_t depth;        /* records in the free list from this one down */
-    _Atomic uint32_t stacked;    /* whether it lies in the stack of its class */
-    _Atomic uint32_t size_class; /* CLASS_COUNT while no memory belongs to the record */
+    _Atomic uint32_t stacked;      /* whether it lies in the stack of its class */
+    _Atomic uint32_t size_class;   /* CLASS_COUNT while no memory belongs to the record */
 } record;
 
 /* The cache line before a block.  The state is that of the only one who may touch the block. */
@@ -288,7 +288,7 @@ typedef struct thread_cache {
     void *blocks[THREAD_CLASSES][THREAD_BLOCKS];
 } thread_cache;
 
-static thread_cache *_Atomic thread_caches;         /* all there ever were */
+static thread_cache *_Atomic thread_caches;        /* all there ever were */
 static MLOPT_THREAD_LOCAL thread_cache *own_cache; /* NULL before the first release and after the thread's end */
 static MLOPT_THREAD_LOCAL int thread_ended;
 static _Atomic uint32_t trims; /* nothing is ordered by it: a thread may see it late */
@@ -537,8 +537,7 @@ static inline void release(void *block)
     POISON(block, class_bytes(size_class));
     if (LIKELY(size_class < THREAD_CLASSES)) {
         thread_cache *cache = own_cache;
-        if (UNLIKELY(cache == NULL) ||
-            UNLIKELY(cache->trims != atomic_load_explicit(&trims, memory_order_relaxed)) ||
+        if (UNLIKELY(cache == NULL) || UNLIKELY(cache->trims != atomic_load_explicit(&trims, memory_order_relaxed)) ||
             !keep(cache, size_class, block))
             release_slowly(size_class, block);
     } else if (size_class < LARGE_CLASS) {
