@@ -16,7 +16,8 @@ runtime=$("$clang" -print-file-name="libclang_rt.asan-$(uname -m).so")
     exit 1
 }
 CC=$clang "$root/tools/build_for.sh" asan -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
-    -Db_lundef=false -Dc_link_args=-shared-libasan "-Dc_args=-fno-sanitize-recover=undefined -fno-sanitize=function"
+    -Db_lundef=false -Dc_link_args=-shared-libasan \
+    "-Dc_args=-fno-sanitize-recover=undefined -fno-sanitize=function -fsanitize-ignorelist=$root/tools/sanitizer_ignore.txt"
 
 cd "$root"
 # allocations through malloc, so that Python's objects are watched too
