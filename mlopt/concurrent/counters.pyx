@@ -42,6 +42,9 @@ cdef class Metric:
         labels = ", ".join(f'{label}="{value}"' for label, value in self.label_values.items())
         return self.name + ("{" + labels + "}" if labels else "")
 
+    def __reduce__(self):
+        raise TypeError(f"a {type(self).__name__} cannot be pickled: its cells belong to the threads of this process")
+
 
 @cython.final
 cdef class Counter(Metric):

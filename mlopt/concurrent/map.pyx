@@ -511,6 +511,9 @@ cdef class ConcurrentMap:
         mlopt_map_collect(self.map)
         return mlopt_map_bytes(self.map)
 
+    def __reduce__(self):
+        raise TypeError("a ConcurrentMap cannot be pickled: its memory belongs to this process; dict(map.items()) can")
+
     def __repr__(self):
         return f"<ConcurrentMap of {len(self)} {self.key_type} keys>"
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from mlopt.concurrent.counters import Counter, Gauge
 from mlopt.concurrent.families import Child, HistogramView, MetricFamily, check_labels, check_name
@@ -260,6 +260,9 @@ class MetricsRegistry:
 
     def __iter__(self) -> Iterator[MetricFamily[Any]]:
         return iter(self.families())
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a MetricsRegistry cannot be pickled: what it shows belongs to this process")
 
     def __repr__(self) -> str:
         return f"<MetricsRegistry of {', '.join(family.name for family in self.families()) or 'nothing'}>"

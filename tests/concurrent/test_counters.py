@@ -63,7 +63,7 @@ def test_descriptions_are_strings(kind):
     ):
         with pytest.raises(TypeError, match=text):
             kind(**arguments)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"a {kind.__name__} cannot be pickled"):
         pickle.dumps(kind())
 
 

@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+import pickle
 import sys
 import urllib.error
 from urllib.request import urlopen
@@ -138,6 +139,11 @@ def test_names_follow_prometheus(metrics, name):
     with pytest.raises(ValueError, match="a label must match"):
         metrics.counter("x", labels=[name])
     assert metrics.collect() == []
+
+
+def test_no_pickle(metrics):
+    with pytest.raises(TypeError, match="a MetricsRegistry cannot be pickled"):
+        pickle.dumps(metrics)
 
 
 def test_labels_follow_prometheus(metrics):
