@@ -243,6 +243,19 @@ class Explorer:
             yield happens
 
 
+def until_death(life, operations):
+    """For a thread to ``yield from``: what a generator does, but no more than so many operations."""
+    result = None
+    while operations:
+        try:
+            operation = life.send(result)
+        except StopIteration:
+            return
+        operations -= 1
+        result = yield operation
+    life.close()
+
+
 def explain(parents, state, events):
     """One line for each operation that led here."""
     lines = []

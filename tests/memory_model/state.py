@@ -36,6 +36,25 @@ class State(NamedTuple):
     woken: View  # of futex_wake
 
 
+def standing(generator):
+    """Where a generator stands, and those it waits for, and their local variables."""
+    key = []
+    while generator is not None:
+        frame = generator.gi_frame
+        if frame is None:
+            break
+        variables = sorted(frame.f_locals.items(), key=lambda item: item[0])
+        key.append(
+            (
+                frame.f_code,
+                frame.f_lasti,
+                tuple((name, standing(value) if isinstance(value, Generator) else value) for name, value in variables),
+            )
+        )
+        generator = generator.gi_yieldfrom
+    return tuple(key)
+
+
 class Automaton:
     """A thread's generator, run once from each of its states on and for each result."""
 
@@ -48,18 +67,12 @@ class Automaton:
         self.start = self._run(())
 
     def _run(self, results):
-        generator, key, operation = self.thread(), [], None
+        generator, key, operation = self.thread(), (), None
         try:
             operation = generator.send(None)
             for result in results:
                 operation = generator.send(result)
-            inner = generator
-            while inner is not None:
-                frame = inner.gi_frame
-                key.append(
-                    (frame.f_code, frame.f_lasti, tuple(sorted(frame.f_locals.items(), key=lambda item: item[0])))
-                )
-                inner = inner.gi_yieldfrom
+            key = standing(generator)
         except StopIteration as stop:
             operation = ("done", stop.value)
         except AssertionError as error:
