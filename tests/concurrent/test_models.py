@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from memory_model.explorer import explore
-from memory_model.models import array_pool, map, ring, slab
+from memory_model.models import array_pool, map, ring, ring_overwrite, slab
 from memory_model.weakening import Orders
 
-MODELS = [slab, array_pool, ring, map]
-LONG = [ring, map]
+MODELS = [slab, array_pool, ring, ring_overwrite, map]
+LONG = [ring, ring_overwrite, map]
 ROOT = Path(__file__).parents[2]
 
 

@@ -7,19 +7,25 @@
  *              position p lies in slot p mod capacity.  Only `published` and `released` are shared: a producer or
  *              consumer that takes over from one that died goes on where these stand, and what was acquired
  *              and not released is read again.
+ *
  * Ordering     The producer stores `published` with release after it wrote the records; the consumer loads it with
  *              acquire before it reads them: it sees them whole.  The consumer stores `released` with release after its
  *              last read of a record; the producer loads it with acquire before it writes the slot again: no
  *              read is overtaken by the overwriting.  Nothing else needs an order on the way.
+ *
  * Bells        See futex.h.  `published` and `released` are the changes that a sleeper waits for.  A
  *              consumer is woken by the first record.  A producer that found the ring full is woken once a quarter of
  *              it is free, or the consumer finds nothing to read: a record at a time, both would
  *              spend their time falling asleep.
+ *
  * Lines        Each shared word that is written often has a cache line of its own.  Each side keeps a copy of the
- * other's position and looks at the shared one only where the copy says full, or empty. Trust        The other side may
- * be another program.  Sizes are checked once and kept in private memory (mlopt_ring); a position that cannot be is
- * reported (MLOPT_RING_DAMAGED) and never used to address memory. Roles        `producer` and `consumer` name the
- * object (process.h) that has the role.
+ *              other's position and looks at the shared one only where the copy says full, or empty.
+ *
+ * Trust        The other side may be another program.  Sizes are checked once and kept in private memory
+ *              (mlopt_ring); a position that cannot be is reported (MLOPT_RING_DAMAGED) and never used to address
+ *              memory.
+ *
+ * Roles        `producer` and `consumer` name the object (process.h) that has the role.
  *
  * One thread at a time in each role.  No function but the ones named await blocks. */
 #ifndef MLOPT_LOCKFREE_RING_H

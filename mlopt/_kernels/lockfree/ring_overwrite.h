@@ -7,19 +7,27 @@
  *                                            '--------------- drop: straight back --------------------------^
  *
  * Positions    published  records ever published; entries[published - 1] is the newest.
- *              head       records ever taken or dropped.  Moved by compare-and-swap, by n by the consumer, by one by
- * the producer; whoever wins has the slot.  The low two bits say who moved it: the consumer's swap inverts bit 1, the
- * producer's bit 0. taken      records ever taken; their slots lie in the log in this order. released   of these the
- * consumer is done with; `reused` of these the producer has used again. Dropped are those that head counts and taken
- * does not. Enough       There are 2 capacity + 1 slots; at most capacity wait, at most capacity are held by the
- * consumer (it takes no more), so whenever the producer needs a spare and dropped none, the log has one to reuse.
- * Ordering     published: release and acquire, as in ring.h; it covers the record and its entry.  head: an
- *              entry is read before the swap that makes it ours; that succeeds only if head did not move, and until it
- *              moves no one writes that entry.  The swap releases so that the producer, which reads head with acquire,
+ *              head       records ever taken or dropped.  Moved by compare-and-swap, by n by the consumer, by one
+ *                         by the producer; whoever wins has the slot.  The low two bits say who moved it: the
+ *                         consumer's swap inverts bit 1, the producer's bit 0.
+ *              taken      records ever taken; their slots lie in the log in this order.
+ *              released   of these the consumer is done with; `reused` of these the producer has used again.
+ *              Dropped are those that head counts and taken does not.
+ *
+ * Enough       There are 2 capacity + 1 slots; at most capacity wait, at most capacity are held by the consumer (it
+ *              takes no more), so whenever the producer needs a spare and dropped none, the log has one to reuse.
+ *
+ * Ordering     published: release and acquire, as in ring.h; it covers the record and its entry.  head: an entry is
+ *              read before the swap that makes it ours; that succeeds only if head did not move, and until it moves
+ *              no one writes that entry.  The swap releases so that the producer, which reads head with acquire,
  *              sees all that was released before; released: release and acquire, as in ring.h.
- * Death        A process may die between any two stores.  Before each swap it writes down what it is about to do, and
- * which way the bit will point (`take_intent`, `drop_intent`); its successor sees by the bit whether that was done. The
- *              spare is stored with the position it is meant for: if that is published, the spare is gone. */
+ *
+ * Death        A process may die between any two stores.  Before each swap it writes down what it is about to do,
+ *              and which way the bit will point (`take_intent`, `drop_intent`); its successor sees by the bit whether
+ *              that was done.  The spare is stored with the position it is meant for: if that is published, the spare
+ *              is gone.
+ *
+ * tests/memory_model goes through all executions of a model of this, with a death at every operation. */
 #ifndef MLOPT_LOCKFREE_RING_OVERWRITE_H
 #define MLOPT_LOCKFREE_RING_OVERWRITE_H
 
@@ -61,7 +69,7 @@ static inline uint64_t mlopt_overwrite_dropped(mlopt_ring *ring)
     do {
         head = again;
         taken = mlopt_overwrite_taken(ring->shared, head);
-        atomic_thread_fence(memory_order_acquire); /* what was read belongs to this head if it is still there */
+        /* what was read, with acquire, belongs to this head if it is still there */
         again = atomic_load_explicit(&ring->shared->head, memory_order_acquire);
     } while (again != head);
     return head / MLOPT_HEAD_ONE - taken;
