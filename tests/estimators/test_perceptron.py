@@ -8,7 +8,6 @@ import threading
 
 import numpy as np
 import pandas as pd
-import polars as pl
 import pytest
 import sklearn
 from scipy.sparse import csc_matrix, csr_matrix
@@ -236,10 +235,11 @@ def test_sparse_samples(kind, shuffle, solver):
     np.testing.assert_array_equal(dense.predict_proba(X), sparse.predict_proba(kind(X)))
 
 
-@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
-def test_frames(frame):
-    data = frame({f"f{i}": X[:, i] for i in range(4)})
-    series = pd.Series(Y) if frame is pd.DataFrame else pl.Series(Y)
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames(library):
+    frames = pytest.importorskip(library)
+    data = frames.DataFrame({f"f{i}": X[:, i] for i in range(4)})
+    series = frames.Series(Y)
     model = MLPClassifier(max_iter=3, random_state=0).fit(data, series)
     assert model.feature_names_in_.tolist() == ["f0", "f1", "f2", "f3"]
     same(model, MLPClassifier(max_iter=3, random_state=0).fit(X, Y))
