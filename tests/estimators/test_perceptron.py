@@ -7,7 +7,6 @@ import sys
 import threading
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
 from scipy.sparse import csc_matrix, csr_matrix
