@@ -12,6 +12,8 @@ from memory_model.explorer import explore
 from memory_model.models import array_pool, map, ring, ring_overwrite, slab
 from memory_model.weakening import Orders
 
+pytestmark = [pytest.mark.no_emulator, pytest.mark.no_sanitizer]  # none of the code is run
+
 MODELS = [slab, array_pool, ring, ring_overwrite, map]
 LONG = [ring, ring_overwrite, map]
 ROOT = Path(__file__).parents[2]

@@ -165,6 +165,7 @@ def test_long_reasons_of_the_source_fit_shorter_records():
     assert [float(row[0]) for row in seen] == [i for i in range(60) if i % 3 != 1]
 
 
+@pytest.mark.no_sanitizer  # whose own memory grows
 def test_exceptions_do_not_gather_in_a_process():
     with Pipeline(
         [None, fails_on_13, None], inputs=1, workers="processes", on_error="skip", checkpoint_every=1

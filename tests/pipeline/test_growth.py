@@ -13,6 +13,7 @@ from mlopt.pipeline import Pipeline
 
 pytestmark = [
     pytest.mark.no_emulator,
+    pytest.mark.no_sanitizer,  # whose own memory grows
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 

@@ -90,6 +90,18 @@ static inline unsigned class_of(size_t bytes)
     return 4 + 4 * (exponent - 8) + quarter;
 }
 
+/* The same of up to THREAD_BYTES bytes. */
+static inline unsigned small_class_of(size_t bytes)
+{
+    static const uint8_t class_of_lines[THREAD_BYTES / 64 + 1] = {
+        [0 ... 1] = 0,    [2] = 1,          [3] = 2,          [4] = 3,          [5] = 4,
+        [6] = 5,          [7] = 6,          [8] = 7,          [9 ... 10] = 8,   [11 ... 12] = 9,
+        [13 ... 14] = 10, [15 ... 16] = 11, [17 ... 20] = 12, [21 ... 24] = 13, [25 ... 28] = 14,
+        [29 ... 32] = 15, [33 ... 40] = 16, [41 ... 48] = 17, [49 ... 56] = 18, [57 ... 64] = 19,
+    };
+    return class_of_lines[(bytes + 63) / 64];
+}
+
 #define CLASS_BYTES(size_class)                                                                                        \
     ((size_class) < 4 ? (size_t)64 * ((size_class) + 1) : (size_t)(5 + (size_class) % 4) << ((size_class) / 4 + 5))
 
@@ -282,7 +294,7 @@ static __attribute__((noinline)) uint32_t attach(unsigned size_class)
 typedef struct thread_cache {
     _Atomic uint32_t counts[THREAD_CLASSES]; /* written by its thread alone, read by whoever counts */
     _Atomic uint64_t hits;                   /* so are the acquisitions it served */
-    uint32_t trims;                          /* how many of them it has followed */
+    _Atomic uint32_t room;                   /* THREAD_BLOCKS, or 0 after a trim: then it has to empty itself */
     _Atomic uint32_t owned;
     struct thread_cache *next;
     void *blocks[THREAD_CLASSES][THREAD_BLOCKS];
@@ -291,7 +303,6 @@ typedef struct thread_cache {
 static thread_cache *_Atomic thread_caches;        /* all there ever were */
 static MLOPT_THREAD_LOCAL thread_cache *own_cache; /* NULL before the first release and after the thread's end */
 static MLOPT_THREAD_LOCAL int thread_ended;
-static _Atomic uint32_t trims; /* nothing is ordered by it: a thread may see it late */
 static pthread_once_t cache_key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t cache_key;
 static int cache_key_made;
@@ -310,6 +321,7 @@ static thread_cache *claim_cache(void)
     if (cache == NULL)
         return NULL;
     atomic_init(&cache->owned, 1);
+    atomic_init(&cache->room, THREAD_BLOCKS);
     cache->next = atomic_load_explicit(&thread_caches, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&thread_caches, &cache->next, cache, memory_order_release,
                                                   memory_order_relaxed))
@@ -333,7 +345,7 @@ static inline void *take(thread_cache *cache, unsigned size_class)
 static inline int keep(thread_cache *cache, unsigned size_class, void *block)
 {
     const uint32_t count = atomic_load_explicit(&cache->counts[size_class], memory_order_relaxed);
-    if (UNLIKELY(count == THREAD_BLOCKS))
+    if (UNLIKELY(count >= atomic_load_explicit(&cache->room, memory_order_relaxed)))
         return 0;
     cache->blocks[size_class][count] = block;
     atomic_store_explicit(&cache->counts[size_class], count + 1, memory_order_relaxed);
@@ -378,7 +390,6 @@ static __attribute__((noinline)) void release_slowly(unsigned size_class, void *
     if (cache == NULL && !thread_ended) {
         pthread_once(&cache_key_once, make_cache_key);
         if (cache_key_made && (cache = claim_cache()) != NULL) {
-            cache->trims = atomic_load_explicit(&trims, memory_order_relaxed);
             if (pthread_setspecific(cache_key, cache) == 0) {
                 own_cache = cache;
             } else {
@@ -388,9 +399,8 @@ static __attribute__((noinline)) void release_slowly(unsigned size_class, void *
         }
     }
     if (cache) {
-        const uint32_t now = atomic_load_explicit(&trims, memory_order_relaxed);
-        if (cache->trims != now) { /* another thread asked for all that is cached */
-            cache->trims = now;
+        if (atomic_load_explicit(&cache->room, memory_order_relaxed) == 0) { /* another thread trimmed the pool */
+            atomic_store_explicit(&cache->room, THREAD_BLOCKS, memory_order_relaxed);
             empty_cache(cache);
         } else if (keep(cache, size_class, block)) {
             return;
@@ -441,7 +451,7 @@ static inline void *acquire(size_t bytes, int *fresh)
 {
     thread_cache *cache = own_cache;
     if (LIKELY(bytes <= THREAD_BYTES) && LIKELY(cache != NULL)) {
-        const unsigned size_class = class_of(bytes);
+        const unsigned size_class = small_class_of(bytes);
         void *block = take(cache, size_class);
         if (LIKELY(block != NULL)) {
             const uint64_t hits = atomic_load_explicit(&cache->hits, memory_order_relaxed);
@@ -537,8 +547,7 @@ static inline void release(void *block)
     POISON(block, class_bytes(size_class));
     if (LIKELY(size_class < THREAD_CLASSES)) {
         thread_cache *cache = own_cache;
-        if (UNLIKELY(cache == NULL) || UNLIKELY(cache->trims != atomic_load_explicit(&trims, memory_order_relaxed)) ||
-            !keep(cache, size_class, block))
+        if (UNLIKELY(cache == NULL) || !keep(cache, size_class, block))
             release_slowly(size_class, block);
     } else if (size_class < LARGE_CLASS) {
         give_to_all(size_class, block);
@@ -567,17 +576,18 @@ size_t mlopt_slab_class_bytes(size_t bytes) { return bytes > (size_t)1 << 40 ? 0
 size_t mlopt_slab_trim(void)
 {
     size_t given_back = 0;
-    thread_cache *cache = own_cache;
-    const uint32_t now = atomic_fetch_add_explicit(&trims, 1, memory_order_relaxed) + 1;
-    if (cache) {
-        cache->trims = now;
+    thread_cache *cache = atomic_load_explicit(&thread_caches, memory_order_acquire);
+    for (; cache; cache = cache->next) /* nothing is ordered by it: a thread may see it late */
+        if (cache != own_cache)
+            atomic_store_explicit(&cache->room, 0, memory_order_relaxed);
+    cache = own_cache;
+    if (cache)
         for (unsigned size_class = 0; size_class < THREAD_CLASSES; size_class++)
             for (void *block = take(cache, size_class); block; block = take(cache, size_class)) {
                 const uint32_t number = header_of(block)->number;
                 detach(number, record_of(number), class_bytes(size_class));
                 given_back += class_bytes(size_class);
             }
-    }
     for (unsigned size_class = 0; size_class < CLASS_COUNT; size_class++) {
         const size_t bytes = class_bytes(size_class);
         for (uint32_t number = pop_all(&free_blocks[size_class]); number;) {
