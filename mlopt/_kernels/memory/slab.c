@@ -314,8 +314,10 @@ static thread_cache *claim_cache(void)
     for (; cache; cache = cache->next) {
         uint32_t owned = 0;
         if (atomic_compare_exchange_strong_explicit(&cache->owned, &owned, 1, memory_order_acquire,
-                                                    memory_order_relaxed))
+                                                    memory_order_relaxed)) {
+            atomic_store_explicit(&cache->room, THREAD_BLOCKS, memory_order_relaxed);
             return cache;
+        }
     }
     cache = calloc(1, sizeof *cache);
     if (cache == NULL)
