@@ -469,6 +469,8 @@ TARGETS = (
         (
             lower("goal", "≤ 60 ns", 60e-9, scale=L1),
             higher("goal", "in C, each of two threads ≥ 0.9× one", 0.9, "two_threads"),
+            higher("goal", "NumPy's small arrays from the slab pool ≥ 1× its own", 1.0, "numpy_small"),
+            higher("goal", "the same, 16 of them alive", 1.0, "numpy_together"),
         ),
         "pools",
     ),

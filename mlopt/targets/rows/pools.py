@@ -12,12 +12,14 @@ import numpy as np
 
 from mlopt.targets.contest import Contest, NotHere, Options
 from mlopt.targets.limits import l1_read
-from mlopt.targets.measure import Batch
+from mlopt.targets.measure import Batch, calls, paired
 from mlopt.targets.result import Row
 
 if TYPE_CHECKING:
     from mlopt import ArrayPool
 
+SIZES = 400, 1000, 4000  # bytes of an array that NumPy makes
+AT_ONCE = 16  # arrays that are alive together
 PAIRS = 200_000  # of an acquisition and a release, in C, at a time
 ROUNDS = 15
 
@@ -72,6 +74,35 @@ def empties(shape: tuple[int, ...], dtype: np.dtype) -> Batch:
     return batch
 
 
+def from_the_pool(batch: Batch) -> Batch:
+    """The same batch with NumPy's allocations from the slab pool."""
+    from mlopt import aligned_allocations
+
+    def inside(count: int) -> float:
+        with aligned_allocations():
+            return batch(count)
+
+    return inside
+
+
+def numpy_allocation(options: Options) -> dict[str, float]:
+    """NumPy's own time for `np.empty` over that inside `aligned_allocations`: one at a time, then AT_ONCE alive."""
+
+    def one(nbytes: int) -> Batch:
+        return calls(lambda: np.empty(nbytes // 8))
+
+    def together(nbytes: int) -> Batch:
+        return calls(lambda: [np.empty(nbytes // 8) for _ in range(AT_ONCE)])
+
+    arrays = {f"{nbytes} B": one(nbytes) for nbytes in SIZES}
+    arrays |= {f"{AT_ONCE} of {nbytes} B": together(nbytes) for nbytes in SIZES}
+    alternatives: dict[str, Batch] = {}
+    for name, batch in arrays.items():
+        alternatives |= {f"its own, {name}": batch, f"pool, {name}": from_the_pool(batch)}
+    rounds = paired(alternatives, options.seconds)
+    return {name: rounds.ratio(f"its own, {name}", of=f"pool, {name}").median for name in arrays}
+
+
 def measure_pools(row: Row, options: Options) -> None:
     """From Python, the three pools; in C, one thread and two."""
     try:
@@ -105,4 +136,10 @@ def measure_pools(row: Row, options: Options) -> None:
     row.notes.append(
         f"in C, acquire and release take {1e9 * one:.1f} ns on one thread and {1e9 * two:.1f} ns of processor time on "
         "each of two"
+    )
+    ratios = numpy_allocation(options)
+    row.metrics["numpy_small"], row.metrics["numpy_together"] = ratios["400 B"], ratios[f"{AT_ONCE} of 400 B"]
+    row.notes.append(
+        "np.empty inside aligned_allocations, against NumPy's own allocator: "
+        + ", ".join(f"{name} {ratio:.2f}×" for name, ratio in ratios.items())
     )
