@@ -45,6 +45,8 @@ def test_docstring(name, text):
         pytest.importorskip("torch")
     if ".serve()" in text:
         pytest.importorskip("prometheus_client")
+    if "nn.save(" in text or "model.safetensors" in text:
+        pytest.importorskip("safetensors")
     threads = mlopt.get_num_threads()
     failures = run(text, name)
     assert mlopt.get_num_threads() == threads
@@ -57,6 +59,8 @@ def test_docstring(name, text):
 def test_page(page):
     if page.stem == "metrics":
         pytest.importorskip("prometheus_client")
+    if page.stem in ("exchange", "quantization"):
+        pytest.importorskip("safetensors")
     failures = run(page.read_text("utf-8"), page.name, {"np": np, "mlopt": mlopt})
     assert not failures, failures
 

@@ -71,9 +71,8 @@ class Checkpoint:
         return max(found, default=None)
 
     def close(self) -> None:
-        """Give the memory back."""
-        del self.stop
-        self.memory.close()
+        """Give the memory back; what still looks at it, such as a worker that is going, keeps it until then."""
+        del self.stop, self.memory
         self._close_file()
 
 

@@ -170,7 +170,7 @@ class Pipeline:
             self._abandoned = weakref.finalize(self, abandon, self._runner)
         self._source, self._has_sink = source, stages[-1] is not None
         self._pushes = source is None and workers == "fused"  # a record at a time in the caller's thread
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may stop what it interrupted the start of
         self._runs = 0
         self._running = self._closed = False
 
@@ -290,10 +290,12 @@ class Pipeline:
         waited for, with or without draining.
         """
         timeout = check_timeout(timeout)
-        if not self._running:
-            return
         end, runner = None if timeout is None else monotonic() + timeout, self._runner
-        own = runner.is_own_thread()
+        own = runner.is_own_thread()  # it runs then, even where start has not returned yet
+        if not own:
+            with self._lock:
+                if not self._running:
+                    return
         runner.stopping.set()
         if not drain:
             runner.leave()

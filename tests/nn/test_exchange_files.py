@@ -12,6 +12,8 @@ import pytest
 from mlopt.nn import LSTM, MLP, SGD, AdamW, from_safetensors, load, save
 from mlopt.nn.exchange import files
 
+pytest.importorskip("safetensors")
+
 
 def trained(seed=0, **options):
     model = MLP([5, 7, 6, 3], rng=seed, **options)

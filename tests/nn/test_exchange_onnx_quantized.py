@@ -12,6 +12,7 @@ import pytest
 from mlopt.nn import MLP, QuantizedLayer, QuantizedMLP, from_onnx, load, save, to_onnx
 
 onnx = pytest.importorskip("onnx")
+pytest.importorskip("safetensors")
 helper, TensorProto = onnx.helper, onnx.TensorProto
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((200, 6)).astype(np.float32)
@@ -783,8 +784,8 @@ def test_damaged_saved_files(tmp_path):
     ("[6, 4, 5, 2]", "[6, 16777216, 5, 2]", "weights.0 is"),
 ])  # fmt: skip
 def test_saved_files_that_are_not_what_they_say(old, new, message, tmp_path):
-    safetensors = pytest.importorskip("safetensors")
-    save_file = pytest.importorskip("safetensors.numpy").save_file
+    import safetensors
+    from safetensors.numpy import save_file
 
     save(odd_model(), tmp_path / "model")
     with safetensors.safe_open(tmp_path / "model", framework="numpy") as file:
@@ -803,8 +804,8 @@ def test_saved_files_that_are_not_what_they_say(old, new, message, tmp_path):
     ("weights.0", np.zeros((6, 5), np.int8)), ("more", np.zeros(1, np.int8)),
 ], ids=str)  # fmt: skip
 def test_saved_tensors_that_are_not_what_they_should(name, values, tmp_path):
-    safetensors = pytest.importorskip("safetensors")
-    save_file = pytest.importorskip("safetensors.numpy").save_file
+    import safetensors
+    from safetensors.numpy import save_file
 
     save(odd_model(), tmp_path / "model")
     with safetensors.safe_open(tmp_path / "model", framework="numpy") as file:

@@ -183,6 +183,27 @@ def test_a_list_that_refuses_one_output_gets_each_once():
     assert [float(row[0]) for row in seen] == list(range(300))
 
 
+@ALL
+def test_a_sink_stops_its_pipeline_before_start_returns(workers, monkeypatch):
+    stopped = threading.Event()
+
+    def sink(number, output):
+        if number == 5:
+            pipeline.stop()
+            stopped.set()
+
+    def start_late():
+        start()
+        assert stopped.wait(TIMEOUT)
+
+    with Pipeline([np.ones((100_000, 1)), as_float, sink], workers=workers, queue_capacity=512) as pipeline:
+        start = pipeline._runner.start
+        monkeypatch.setattr(pipeline._runner, "start", start_late)
+        pipeline.start()
+        pipeline.wait(TIMEOUT)
+        assert 5 < pipeline.statistics["records_out"] < 50_000
+
+
 @STAGED
 def test_pipelines_that_are_forgotten_end(workers):
     before = threading.active_count()

@@ -13,6 +13,7 @@ from mlopt.cli import main
 from mlopt.nn import LSTM, MLP, QuantizedMLP, from_onnx, load, save, to_onnx
 
 pytest.importorskip("onnx")
+pytest.importorskip("safetensors")
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((400, 6)).astype(np.float32)
 
