@@ -556,10 +556,13 @@ def test_attach_refuses_what_others_may_read(name):
 def test_attach_follows_no_link(name, tmp_path):
     queue = SPSCQueue(1, name=f"{name}-other")
     os.symlink(segment(queue.name), segment(name))
-    with pytest.raises(OSError):
-        SPSCQueue.attach(name)
-    with pytest.raises(FileExistsError):
-        SPSCQueue(1, name=name)
+    try:
+        with pytest.raises(OSError):
+            SPSCQueue.attach(name)
+        with pytest.raises(FileExistsError):
+            SPSCQueue(1, name=name)
+    finally:
+        os.unlink(segment(name))
 
 
 def damaged(name, offset, value):
