@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlopt.concurrent import SPSCQueue
+
 PROC = Path("/proc")
 SEGMENTS = Path("/dev/shm")
 PREFIX = "mlopt-"
@@ -133,6 +135,11 @@ def segments() -> dict[str, int]:
                 with contextlib.suppress(FileNotFoundError):
                     found[entry.name] = entry.stat().st_size
     return found
+
+
+def left_segments(before: Iterable[str]) -> list[str]:
+    """Takes the segments away that no living process uses; of these the ones that were not there before."""
+    return sorted({PREFIX + name for name in SPSCQueue.clean_up()}.difference(before))
 
 
 def totals(pids: Iterable[int]) -> tuple[dict[str, float], int]:

@@ -18,7 +18,6 @@ import numpy as np
 
 import mlopt
 from mlopt._kernels.core import cpu_report, current_isa
-from mlopt.concurrent import SPSCQueue
 from mlopt.soak import processes
 from mlopt.soak.hosted import Hosted
 from mlopt.soak.loads import LOADS
@@ -220,8 +219,7 @@ class Soak:
         commands = [processes.command_of(pid) for pid in left]
         words = "none is left" if not left else f"{len(left)} are left: {'; '.join(commands)[:500]}"
         verdicts.append(Verdict("processes after the stop", not left, words, float(len(left))))
-        # that no living process uses: other programs may have theirs meanwhile
-        segments = sorted({processes.PREFIX + name for name in SPSCQueue.clean_up()} - before)
+        segments = processes.left_segments(before)
         words = "none is left" if not segments else f"{len(segments)} are left: {', '.join(segments)[:500]}"
         verdicts.append(Verdict("shared memory after the stop", not segments, words, float(len(segments))))
         if "fused" in self.settings.loads:
