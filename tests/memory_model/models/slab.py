@@ -1,4 +1,4 @@
-"""The slab pool's stacks, after ``mlopt/_kernels/memory/slab.c``; names and orders are those of the C code.
+"""The slab pool's stacks, after ``slab_stacks.h`` and ``slab.c`` of ``mlopt/_kernels/memory``; names and orders are theirs.
 
 A head is the pair (tag, record number).  Each record has a chunk of its own, so that each can be published late.
 """
@@ -230,7 +230,7 @@ def counting(orders):
     return growing(orders, watched=True)
 
 
-SOURCES = ("mlopt/_kernels/memory/slab.c",)
+SOURCES = "mlopt/_kernels/memory/slab_stacks.h", "mlopt/_kernels/memory/slab.c"
 C_CODE = {
     "record_of": "load relaxed",
     "push": "load acquire; load relaxed; store relaxed; store relaxed; compare_exchange_weak release acquire",
