@@ -1,4 +1,4 @@
-"""The slab pool's stacks, after ``slab_stacks.h`` and ``slab.c`` of ``mlopt/_kernels/memory``; names and orders are theirs.
+"""The slab pool's stacks, after ``slab_stacks.h`` and ``slab.c`` of ``mlopt/_kernels/memory``, with their names.
 
 A head is the pair (tag, record number).  Each record has a chunk of its own, so that each can be published late.
 """
