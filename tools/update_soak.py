@@ -40,6 +40,7 @@ def section(result: Result) -> str:
         f"{result.seconds / 60:.0f} minutes on {machine['cores']} cores of an {machine['brand']}, tier "
         f"``{machine['tier']}``, {result.began[:10]}: {held} of {len(result.verdicts)} checks held,",
         f"{records:,} records. The {worst.name} grew the most: {worst.words}.",
+        *(f"Did not hold: {one.name}: {one.words.splitlines()[0]}." for one in result.verdicts if not one.held),
         "",
         ".. list-table::",
         "   :header-rows: 1",
@@ -65,7 +66,8 @@ def main(path: str) -> None:
     new, count = BLOCK.subn(lambda match: f"{match[1]}{section(result)}{match[2]}", page.read_text("utf-8"))
     if count != 1:
         raise SystemExit(f"{page} must have one block '.. the run begins' ... '.. the run ends', not {count}")
-    figure = draw(result)
+    # a tenth of a point is enough
+    figure = re.sub(r"\d+\.\d\d+", lambda number: f"{float(number[0]):.1f}", draw(result))
     page.write_text(new, "utf-8")
     (ROOT / "docs" / "figures" / "soak.svg").write_text(figure, "utf-8")
 
